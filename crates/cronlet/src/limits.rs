@@ -1,0 +1,18 @@
+//! Bounds on what the node keeps and waits for, with their units.
+
+/// Longest wait between two looks at the clock, in seconds: a missed notice of a clock step costs no more than this.
+pub const RECHECK_SECONDS_MAX: i64 = 60;
+
+/// Inputs that may wait for the node's loop; senders block beyond this.
+pub const LOOP_INPUTS_MAX: usize = 65_536;
+
+/// Transactions of the node's loop that may wait for their commit at once. Enough to fill a group commit, few enough
+/// that urgent work does not queue behind them for long.
+pub const LOOP_COMMITS_IN_FLIGHT_MAX: usize = 256;
+
+/// Pause before work is tried again after the store refused a commit for want of disk or queue space, in seconds.
+pub const REFUSED_RETRY_SECONDS: i64 = 1;
+
+/// Pause before a pod whose start is blocked (a missing ConfigMap, a volume that cannot be mounted) is tried again,
+/// in seconds. The kubelet's own period.
+pub const BLOCKED_POD_RETRY_SECONDS: i64 = 10;

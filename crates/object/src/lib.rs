@@ -1,0 +1,30 @@
+//! Kubernetes objects as data: what they are, what may be written, and how they change.
+//!
+//! Everything here is a function of its arguments: no clock, no I/O, no randomness. An object is kept as its JSON
+//! text ([`Object`]) beside the few metadata that everything asks for; whoever needs more decodes it into the typed
+//! form ([`Typed`]). A [`Snapshot`] is the state of the whole store as a value; a [`Transaction`] is a change of it.
+
+// First, so that its macros are in scope below.
+#[macro_use]
+mod kind;
+
+pub mod api;
+pub mod clock;
+mod error;
+mod field;
+mod ids;
+mod key;
+pub mod ledger;
+mod object;
+mod snapshot;
+mod transaction;
+
+pub use clock::Clock;
+pub use error::ApiError;
+pub use field::{ErrorType, FieldError, FieldErrors, Path};
+pub use ids::Ids;
+pub use key::Key;
+pub use kind::{Descriptor, Kind, Resource, Typed};
+pub use object::{DamagedObject, Draft, Labels, Meta, Object, Owner};
+pub use snapshot::Snapshot;
+pub use transaction::{Change, Transaction, Unchanged, Write};

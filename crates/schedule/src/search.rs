@@ -1,0 +1,154 @@
+//! Where a calendar's civil times fall in a zone: the next and the latest instant.
+//!
+//! The search goes from one fixed-offset stretch of the zone to the next and, inside each, through sets of bits.
+//! Civil times that a forward change of the clocks skips then lie in no stretch, and those that a backward change
+//! repeats lie in two, which is upstream's rule. Where upstream's own arithmetic trips over a change of the clocks
+//! ([`is_plain`] says where), the answer comes from [`crate::upstream`] instead, as Kubernetes would give it.
+
+use jiff::tz::TimeZone;
+
+use crate::calendar::Calendar;
+use crate::limits::SEARCH_YEARS;
+use crate::stretch::{Stretch, civil_year};
+use crate::upstream;
+
+const HOUR: i64 = 3600;
+const DAY: i64 = 24 * HOUR;
+
+/// How far back upstream's search goes from where it starts: to the first of the month, at most.
+const LOOK_BACK: i64 = 32 * DAY;
+
+/// The first instant after `after` at which `calendar` fires in `zone`, in Unix seconds. `None` if there is none up
+/// to the end of the fifth calendar year from now.
+pub(crate) fn next_after(calendar: &Calendar, zone: &TimeZone, after: i64) -> Option<i64> {
+    if calendar.is_never() {
+        return None;
+    }
+    let start = after.checked_add(1)?;
+    let stretch = Stretch::holding(zone, start)?;
+    if !is_calm_before(zone, stretch, start) {
+        return upstream::next_after(calendar, zone, after);
+    }
+    match walk(calendar, zone, stretch, start, is_plain) {
+        Walk::Found(instant) => Some(instant),
+        Walk::Nothing => None,
+        Walk::Stopped => upstream::next_after(calendar, zone, after),
+    }
+}
+
+/// The first instant after `after` that lies on a selected civil time, whatever upstream would make of it.
+pub(crate) fn next_civil(calendar: &Calendar, zone: &TimeZone, after: i64) -> Option<i64> {
+    let start = after.checked_add(1)?;
+    match walk(calendar, zone, Stretch::holding(zone, start)?, start, |_, _| true) {
+        Walk::Found(instant) => Some(instant),
+        Walk::Nothing | Walk::Stopped => None,
+    }
+}
+
+enum Walk {
+    Found(i64),
+    Nothing,
+    /// A change of the clocks was not one to cross.
+    Stopped,
+}
+
+fn walk(
+    calendar: &Calendar,
+    zone: &TimeZone,
+    mut stretch: Stretch,
+    mut start: i64,
+    may_cross: fn(Stretch, Stretch) -> bool,
+) -> Walk {
+    let last_year = civil_year(start, stretch.offset) + SEARCH_YEARS;
+    loop {
+        let first_minute = div_ceil(start + stretch.offset, 60);
+        if let Some(minute) = calendar.at_or_after(first_minute, last_year) {
+            let instant = minute * 60 - stretch.offset;
+            if instant < stretch.end {
+                return Walk::Found(instant);
+            }
+        }
+        let Some(next) = stretch.next(zone) else { return Walk::Nothing };
+        if civil_year(next.start, next.offset) > last_year {
+            return Walk::Nothing;
+        }
+        if !may_cross(stretch, next) {
+            return Walk::Stopped;
+        }
+        (start, stretch) = (next.start, next);
+    }
+}
+
+/// The latest instant at or before `until` that lies on a selected civil time, looking back [`SEARCH_YEARS`].
+fn latest_civil(calendar: &Calendar, zone: &TimeZone, until: i64) -> Option<i64> {
+    let mut end = until;
+    let mut stretch = Stretch::holding(zone, until)?;
+    let first_year = civil_year(until, stretch.offset) - SEARCH_YEARS;
+    loop {
+        let last_minute = (end + stretch.offset).div_euclid(60);
+        if let Some(minute) = calendar.at_or_before(last_minute, first_year) {
+            let instant = minute * 60 - stretch.offset;
+            if instant >= stretch.start {
+                return Some(instant);
+            }
+        }
+        stretch = stretch.previous(zone)?;
+        end = stretch.end - 1;
+        if civil_year(end, stretch.offset) < first_year {
+            return None;
+        }
+    }
+}
+
+/// The latest instant in `after..=until` (without `after`) that [`next_after`] reaches when it is asked again and
+/// again. Two civil times back from `until` is far enough for the two to agree; the loop is for zones where
+/// upstream passes over civil times.
+pub(crate) fn latest_within(calendar: &Calendar, zone: &TimeZone, after: i64, until: i64) -> Option<i64> {
+    if calendar.is_never() {
+        return None;
+    }
+    let mut until = until;
+    while after < until {
+        let last = latest_civil(calendar, zone, until).unwrap_or(after);
+        let base = latest_civil(calendar, zone, last - 1).unwrap_or(after).max(after);
+        let mut found = None;
+        let mut instant = base;
+        while let Some(next) = next_after(calendar, zone, instant).filter(|next| *next <= until) {
+            (found, instant) = (Some(next), next);
+        }
+        if found.is_some() {
+            return found;
+        }
+        until = base;
+    }
+    None
+}
+
+/// Whether no change of the clocks that upstream trips over lies between `start` and the first of its month.
+fn is_calm_before(zone: &TimeZone, mut stretch: Stretch, start: i64) -> bool {
+    if stretch.offset % 60 != 0 {
+        return false;
+    }
+    while stretch.start > start - LOOK_BACK {
+        let Some(previous) = stretch.previous(zone) else { return true };
+        if !is_plain(previous, stretch) {
+            return false;
+        }
+        stretch = previous;
+    }
+    true
+}
+
+/// Whether upstream's arithmetic gets over the change of the clocks between two stretches unharmed.
+///
+/// robfig/cron steps from midnight to midnight, then from hour to hour, then from minute to minute, and looks at the
+/// larger unit again only when the smaller one shows 0. That finds every civil time there is, and none twice, as
+/// long as the change is by one hour, on the hour, and leaves the day's first hour alone.
+pub(crate) fn is_plain(before: Stretch, after: Stretch) -> bool {
+    let (from, to) = before.disturbed(after);
+    to == from || (to - from == HOUR && from % HOUR == 0 && from.rem_euclid(DAY) != 0)
+}
+
+fn div_ceil(value: i64, by: i64) -> i64 {
+    -(-value).div_euclid(by)
+}

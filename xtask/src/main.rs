@@ -1,0 +1,33 @@
+//! The project's own tool. `cargo xtask --help` lists what it does.
+
+mod bench;
+mod ci;
+mod tidy;
+
+use clap::{Parser, Subcommand};
+
+/// The project's own tool.
+#[derive(Parser)]
+#[command(name = "xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Everything that must pass before a change lands: format, lints, style rules, tests.
+    Ci,
+    /// The style rules alone: crate edges, file and function length, names.
+    Tidy,
+    /// Named workloads, medians of several runs, as a table and JSON.
+    Bench(bench::Arguments),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Ci => ci::run(),
+        Command::Tidy => tidy::run(),
+        Command::Bench(arguments) => bench::run(&arguments),
+    }
+}

@@ -3,9 +3,27 @@
 //! No clock, no I/O, no randomness: the node, `simulate` and the tests call the same functions. Every decision comes
 //! out as one [`Transaction`], so that its writes happen together or not at all. If the state moved on meanwhile, the
 //! commit is refused and the reconciler is asked again with the newer state.
+//!
+//! Whoever drives them keeps a queue of ([`Controller`], [`Key`]) in their order and a heap of alarms: it starts with
+//! [`all`], adds what [`affected`] names after each committed change and what an alarm names when its time comes, and
+//! commits the transaction of each [`Plan`].
 
-use cronlet_object::{Snapshot, Transaction};
+mod affected;
+pub mod claim;
+pub mod cronjob;
+mod deletion;
+pub mod event_expiry;
+pub mod garbage;
+pub mod job;
+pub mod limits;
+pub mod namespace;
+pub mod scheduler;
+pub mod ttl;
+
+use cronlet_object::{Ids, Key, Snapshot, Transaction};
 use jiff::{Timestamp, tz::TimeZone};
+
+pub use affected::{affected, all};
 
 /// What a reconciler sees.
 #[derive(Clone, Copy)]
@@ -25,6 +43,8 @@ pub struct Settings {
     pub node_name: Option<String>,
     /// The zone of schedules that name none.
     pub time_zone: TimeZone,
+    /// The certificate of the authority that signs the API server's, in PEM; absent when it is served without TLS.
+    pub cluster_ca: Option<String>,
 }
 
 /// What to write, and when to look again even if nothing changes.
@@ -35,3 +55,48 @@ pub struct Plan {
     /// When the same key must be reconciled again, if time alone can change the outcome.
     pub wake_at: Option<Timestamp>,
 }
+
+/// A reconciler. The order is that of urgency: among several keys that wait, those of the first controller are looked
+/// at first, so that a herd of CronJobs due at once is not delayed by what their Jobs set off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Controller {
+    /// Starts Jobs at their scheduled times: [`cronjob`].
+    CronJob,
+    /// Runs the pods of Jobs: [`job`].
+    Job,
+    /// Lets pods go whose Job is gone: [`job::reconcile_pod`].
+    JobPod,
+    /// Binds claims to volumes: [`claim`].
+    Claim,
+    /// Binds pods to the node: [`scheduler`].
+    Scheduler,
+    /// Furnishes new namespaces and empties those that end: [`namespace`].
+    Namespace,
+    /// Follows owner references: [`garbage`].
+    Garbage,
+    /// Deletes finished Jobs in time: [`ttl`].
+    Ttl,
+    /// Removes old Events: [`event_expiry`].
+    EventExpiry,
+}
+
+impl Controller {
+    /// Looks at what `key` names, which may no longer exist.
+    pub fn reconcile(self, view: &View, key: &Key, ids: &mut Ids) -> Plan {
+        let reconcile = match self {
+            Controller::CronJob => cronjob::reconcile,
+            Controller::Job => job::reconcile,
+            Controller::JobPod => job::reconcile_pod,
+            Controller::Claim => claim::reconcile,
+            Controller::Scheduler => scheduler::reconcile,
+            Controller::Namespace => namespace::reconcile,
+            Controller::Garbage => garbage::reconcile,
+            Controller::Ttl => ttl::reconcile,
+            Controller::EventExpiry => event_expiry::reconcile,
+        };
+        reconcile(view, key, ids)
+    }
+}
+
+#[cfg(test)]
+mod testing;

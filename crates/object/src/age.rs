@@ -41,7 +41,11 @@ pub fn human_duration(duration: SignedDuration) -> String {
 }
 
 fn two_units(coarse: i64, coarse_unit: &str, fine: i64, fine_unit: &str) -> String {
-    if fine == 0 { format!("{coarse}{coarse_unit}") } else { format!("{coarse}{coarse_unit}{fine}{fine_unit}") }
+    if fine == 0 {
+        format!("{coarse}{coarse_unit}")
+    } else {
+        format!("{coarse}{coarse_unit}{fine}{fine_unit}")
+    }
 }
 
 #[cfg(test)]

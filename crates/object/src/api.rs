@@ -2,12 +2,14 @@
 
 pub use k8s_openapi::api::batch::v1::{
     CronJob, CronJobSpec, CronJobStatus, Job, JobCondition, JobSpec, JobStatus, JobTemplateSpec,
-    UncountedTerminatedPods,
+    PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyOnPodConditionsPattern,
+    PodFailurePolicyRule, SuccessPolicy, SuccessPolicyRule, UncountedTerminatedPods,
 };
 pub use k8s_openapi::api::core::v1::{
     ConfigMap, Container, ContainerState, ContainerStateRunning, ContainerStateTerminated,
-    ContainerStateWaiting, ContainerStatus, Event, Namespace, Node, ObjectReference, PersistentVolumeClaim, Pod,
-    PodCondition, PodSpec, PodStatus, PodTemplateSpec, Secret, ServiceAccount, Volume,
+    ContainerStateWaiting, ContainerStatus, EnvVar, EnvVarSource, Event, Namespace, Node,
+    ObjectFieldSelector, ObjectReference, PersistentVolumeClaim, Pod, PodCondition, PodSpec, PodStatus,
+    PodTemplateSpec, Secret, ServiceAccount, Volume,
 };
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
     LabelSelector, MicroTime, ObjectMeta, OwnerReference, Status, StatusCause, StatusDetails, Time,

@@ -11,6 +11,7 @@ mod trail;
 
 pub use decode::{Decoded, TypeError, decode};
 pub use read::{Document, read_json};
+pub(crate) use trail::Trail;
 
 /// Text that is not JSON. The message is the one of Go's decoder, which kubectl's users know.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use serde::Serialize;
 
 /// A path to a field: `spec.template.spec.containers[0].image`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -106,8 +106,8 @@ pub struct FieldError {
     pub kind: ErrorType,
     /// The field.
     pub field: Path,
-    /// The offending value; not shown for required, forbidden, too long and too many.
-    pub value: Value,
+    /// The offending value as JSON text; absent where it is not shown.
+    pub value: Option<String>,
     /// The rule that was broken; may be empty.
     pub detail: String,
 }
@@ -116,12 +116,9 @@ impl FieldError {
     /// The message without the field: `Invalid value: -1: must be greater than or equal to 0`.
     pub fn body(&self) -> String {
         let mut text = self.kind.words().to_owned();
-        match self.kind {
-            ErrorType::Required | ErrorType::Forbidden | ErrorType::TooLong | ErrorType::TooMany => {}
-            _ => text.push_str(&format!(": {}", self.value)),
-        }
-        if !self.detail.is_empty() {
-            text.push_str(&format!(": {}", self.detail));
+        for part in self.value.as_deref().into_iter().chain(Some(self.detail.as_str()).filter(|d| !d.is_empty())) {
+            text.push_str(": ");
+            text.push_str(part);
         }
         text
     }
@@ -148,55 +145,61 @@ impl FieldErrors {
         self.0.is_empty()
     }
 
-    fn push(&mut self, kind: ErrorType, field: &Path, value: Value, detail: impl Into<String>) {
+    fn push(&mut self, kind: ErrorType, field: &Path, value: Option<String>, detail: impl Into<String>) {
         self.0.push(FieldError { kind, field: field.clone(), value, detail: detail.into() });
     }
 
     /// The field must be set.
     pub fn required(&mut self, field: &Path, detail: impl Into<String>) {
-        self.push(ErrorType::Required, field, Value::Null, detail);
+        self.push(ErrorType::Required, field, None, detail);
     }
 
     /// The field's value breaks a rule.
-    pub fn invalid(&mut self, field: &Path, value: impl Into<Value>, detail: impl Into<String>) {
-        self.push(ErrorType::Invalid, field, value.into(), detail);
+    pub fn invalid(&mut self, field: &Path, value: impl Serialize, detail: impl Into<String>) {
+        self.push(ErrorType::Invalid, field, Some(json(value)), detail);
+    }
+
+    /// The field's value breaks a rule, and is too large or too secret to be shown.
+    pub fn invalid_unshown(&mut self, field: &Path, detail: impl Into<String>) {
+        self.push(ErrorType::Invalid, field, None, detail);
     }
 
     /// The field's value is none of `supported`, which are listed in the order given.
-    pub fn not_supported(&mut self, field: &Path, value: impl Into<Value>, supported: &[&str]) {
+    pub fn not_supported(&mut self, field: &Path, value: impl Serialize, supported: &[&str]) {
         let list: Vec<String> = supported.iter().map(|s| format!("{s:?}")).collect();
-        self.push(ErrorType::NotSupported, field, value.into(), format!("supported values: {}", list.join(", ")));
+        let detail = format!("supported values: {}", list.join(", "));
+        self.push(ErrorType::NotSupported, field, Some(json(value)), detail);
     }
 
     /// The value occurs a second time.
-    pub fn duplicate(&mut self, field: &Path, value: impl Into<Value>) {
-        self.push(ErrorType::Duplicate, field, value.into(), "");
+    pub fn duplicate(&mut self, field: &Path, value: impl Serialize) {
+        self.push(ErrorType::Duplicate, field, Some(json(value)), "");
     }
 
     /// The value names something that does not exist.
-    pub fn not_found(&mut self, field: &Path, value: impl Into<Value>) {
-        self.push(ErrorType::NotFound, field, value.into(), "");
+    pub fn not_found(&mut self, field: &Path, value: impl Serialize, detail: impl Into<String>) {
+        self.push(ErrorType::NotFound, field, Some(json(value)), detail);
     }
 
     /// The field may not be set or changed.
     pub fn forbidden(&mut self, field: &Path, detail: impl Into<String>) {
-        self.push(ErrorType::Forbidden, field, Value::Null, detail);
+        self.push(ErrorType::Forbidden, field, None, detail);
     }
 
     /// The value exceeds `bytes_max`.
     pub fn too_long(&mut self, field: &Path, bytes_max: usize) {
-        self.push(ErrorType::TooLong, field, Value::Null, format!("may not be more than {bytes_max} bytes"));
+        self.push(ErrorType::TooLong, field, None, format!("may not be more than {bytes_max} bytes"));
     }
 
     /// The list of `actual` elements exceeds `items_max`.
     pub fn too_many(&mut self, field: &Path, actual: usize, items_max: usize) {
-        self.push(
-            ErrorType::TooMany,
-            field,
-            Value::Null,
-            format!("{actual}: must have at most {items_max} items"),
-        );
+        let detail = format!("{actual}: must have at most {items_max} items");
+        self.push(ErrorType::TooMany, field, None, detail);
     }
+}
+
+fn json(value: impl Serialize) -> String {
+    serde_json::to_string(&value).expect("values of Kubernetes types serialise to JSON")
 }
 
 #[cfg(test)]

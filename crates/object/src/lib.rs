@@ -8,16 +8,30 @@
 #[macro_use]
 mod kind;
 
+pub mod admit;
+pub mod age;
 pub mod api;
+pub mod claim;
 pub mod clock;
+pub mod deletion;
+pub mod document;
 mod error;
+pub mod event;
 mod field;
 mod ids;
 mod key;
+pub mod kinds;
 pub mod ledger;
+pub mod limits;
+pub mod manifest;
 mod object;
+pub mod patch;
+pub mod quantity;
+pub mod selector;
 mod snapshot;
+pub mod table;
 mod transaction;
+mod validate;
 
 pub use clock::Clock;
 pub use error::ApiError;

@@ -140,6 +140,11 @@ impl Draft {
         &self.meta
     }
 
+    /// Length of the text, in bytes, without the revision that the commit adds.
+    pub fn bytes(&self) -> usize {
+        self.json.len()
+    }
+
     /// Whether writing this over `stored` would change nothing.
     pub fn is_same_as(&self, stored: &Object) -> bool {
         let (head, tail) = self.split();

@@ -49,18 +49,8 @@ const BINARY_MAX_NANOS: i128 = i64::MAX as i128 * NANOS_PER_UNIT;
 /// No decimal exponent beyond this can give a value that is neither zero nor out of range.
 const DECIMAL_EXPONENTS: RangeInclusive<i32> = -100..=100;
 
-const DECIMAL_SUFFIXES: [(&str, i32); 10] = [
-    ("n", -9),
-    ("u", -6),
-    ("m", -3),
-    ("", 0),
-    ("k", 3),
-    ("M", 6),
-    ("G", 9),
-    ("T", 12),
-    ("P", 15),
-    ("E", 18),
-];
+const DECIMAL_SUFFIXES: [(&str, i32); 10] =
+    [("n", -9), ("u", -6), ("m", -3), ("", 0), ("k", 3), ("M", 6), ("G", 9), ("T", 12), ("P", 15), ("E", 18)];
 
 /// In order of their power of 1024.
 const BINARY_SUFFIXES: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
@@ -188,7 +178,8 @@ impl<'a> Number<'a> {
     }
 
     fn append(&mut self, digit: u8) -> bool {
-        let longer = self.digits.checked_mul(10).and_then(|digits| digits.checked_add(i128::from(digit - b'0')));
+        let longer =
+            self.digits.checked_mul(10).and_then(|digits| digits.checked_add(i128::from(digit - b'0')));
         self.digits = longer.unwrap_or(self.digits);
         longer.is_some()
     }
@@ -211,7 +202,8 @@ impl<'a> Number<'a> {
 
     /// In nano-units, or any number beyond the cap when the value is beyond it.
     fn scaled_by_1024(&self, power: u32) -> i128 {
-        let (mut digits, mut fraction_digits, mut inexact) = (self.digits, self.fraction_digits, self.inexact);
+        let (mut digits, mut fraction_digits, mut inexact) =
+            (self.digits, self.fraction_digits, self.inexact);
         let product = loop {
             if self.overflow {
                 return i128::MAX;
@@ -248,7 +240,8 @@ impl Suffix {
         if let Some((_, exponent)) = DECIMAL_SUFFIXES.iter().find(|(suffix, _)| *suffix == text) {
             return Ok(Suffix::Decimal(*exponent));
         }
-        if let Some(power) = (1u32..).zip(&BINARY_SUFFIXES[1..]).find_map(|(n, s)| (*s == text).then_some(n)) {
+        if let Some(power) = (1u32..).zip(&BINARY_SUFFIXES[1..]).find_map(|(n, s)| (*s == text).then_some(n))
+        {
             return Ok(Suffix::Binary(power));
         }
         let exponent = text.strip_prefix(['e', 'E']).filter(|digits| !digits.is_empty());

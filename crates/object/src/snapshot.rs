@@ -13,6 +13,8 @@ pub struct Snapshot {
     objects: RedBlackTreeMapSync<Key, Arc<Object>>,
     /// Owner UID → the objects that name it in `metadata.ownerReferences`.
     dependents: HashTrieMapSync<Arc<str>, RedBlackTreeSetSync<Key>>,
+    /// The pods without a controller. They are few, and every Job must look at them for pods to adopt.
+    uncontrolled_pods: RedBlackTreeSetSync<Key>,
 }
 
 impl Snapshot {
@@ -46,13 +48,32 @@ impl Snapshot {
     }
 
     /// The objects of a kind in one namespace, in list order.
-    pub fn list_namespace<'a>(&'a self, kind: Kind, namespace: &'a str) -> impl Iterator<Item = &'a Arc<Object>> {
-        self.list_from(Key::new(kind, namespace, "")).take_while(move |object| object.namespace() == namespace)
+    pub fn list_namespace<'a>(
+        &'a self,
+        kind: Kind,
+        namespace: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<Object>> {
+        self.list_from(Key::new(kind, namespace, ""))
+            .take_while(move |object| object.namespace() == namespace)
     }
 
     /// The objects that name `uid` as one of their owners, by kind and then in list order.
     pub fn dependents(&self, uid: &str) -> impl Iterator<Item = &Arc<Object>> {
         self.dependents.get(uid).into_iter().flat_map(|keys| keys.iter()).filter_map(|key| self.get(key))
+    }
+
+    /// The pods of a namespace that no controller manages, in list order.
+    pub fn uncontrolled_pods<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Arc<Object>> {
+        self.uncontrolled_pods
+            .range(Key::new(Kind::Pod, namespace, "")..)
+            .take_while(move |key| key.namespace.as_ref() == namespace)
+            .filter_map(|key| self.get(key))
+    }
+
+    /// Whether objects can be created in a namespace: it exists and is not being deleted.
+    pub fn namespace_is_open(&self, namespace: &str) -> bool {
+        self.get(&Key::new(Kind::Namespace, "", namespace))
+            .is_some_and(|namespace| namespace.meta().deleted.is_none())
     }
 
     /// All objects, by kind and then in list order.
@@ -74,6 +95,11 @@ impl Snapshot {
     pub fn insert(&mut self, object: Arc<Object>) {
         self.revision = object.revision();
         let key = object.key().clone();
+        if is_uncontrolled_pod(&object) {
+            self.uncontrolled_pods.insert_mut(key.clone());
+        } else if key.kind == Kind::Pod {
+            self.uncontrolled_pods.remove_mut(&key);
+        }
         if let Some(old) = self.objects.get(&key).cloned() {
             if owner_uids(&old).eq(owner_uids(&object)) {
                 self.objects.insert_mut(key, object);
@@ -94,6 +120,7 @@ impl Snapshot {
         let old = self.objects.get(key).cloned()?;
         self.revision = revision;
         self.unlink(&old);
+        self.uncontrolled_pods.remove_mut(key);
         self.objects.remove_mut(key);
         Some(old)
     }
@@ -116,6 +143,10 @@ impl Snapshot {
     }
 }
 
+fn is_uncontrolled_pod(object: &Object) -> bool {
+    object.kind() == Kind::Pod && object.meta().controller().is_none()
+}
+
 fn owner_uids(object: &Object) -> impl Iterator<Item = &Arc<str>> {
     object.meta().owners.iter().map(|owner| &owner.uid)
 }
@@ -125,7 +156,7 @@ mod tests {
     use super::*;
     use crate::{
         Draft,
-        api::{ConfigMap, OwnerReference},
+        api::{ConfigMap, OwnerReference, Pod},
     };
 
     fn object(namespace: &str, name: &str, owner: Option<&str>, revision: u64) -> Arc<Object> {
@@ -175,5 +206,30 @@ mod tests {
         snapshot.remove(&Key::new(Kind::ConfigMap, "a", "y"), 4);
         assert_eq!(names(snapshot.dependents("u1")), Vec::<String>::new());
         assert_eq!(names(snapshot.dependents("u2")), ["a/x"]);
+    }
+
+    #[test]
+    fn pods_without_a_controller_are_known() {
+        let pod = |namespace: &str, controller: Option<bool>, revision| {
+            let mut pod = Pod::default();
+            pod.metadata.namespace = Some(namespace.into());
+            pod.metadata.name = Some("p".into());
+            pod.metadata.owner_references = controller
+                .map(|_| vec![OwnerReference { uid: "u".into(), controller, ..Default::default() }]);
+            Arc::new(Draft::of(&pod).seal(revision))
+        };
+        let mut snapshot = Snapshot::default();
+        snapshot.insert(pod("a", None, 1));
+        snapshot.insert(pod("b", Some(false), 2));
+        snapshot.insert(pod("c", Some(true), 3));
+        let known = |snapshot: &Snapshot, namespace| names(snapshot.uncontrolled_pods(namespace));
+        assert_eq!(known(&snapshot, "a"), ["a/p"]);
+        assert_eq!(known(&snapshot, "b"), ["b/p"]);
+        assert_eq!(known(&snapshot, "c"), Vec::<String>::new());
+        snapshot.insert(pod("b", Some(true), 4));
+        snapshot.remove(&Key::new(Kind::Pod, "a", "p"), 5);
+        snapshot.insert(pod("c", None, 6));
+        assert_eq!((known(&snapshot, "a"), known(&snapshot, "b")), (vec![], vec![]));
+        assert_eq!(known(&snapshot, "c"), ["c/p"]);
     }
 }

@@ -75,6 +75,11 @@ impl Calendar {
         self.hour.is_full(&HOUR)
     }
 
+    /// Whether every month is selected.
+    pub fn is_every_month(&self) -> bool {
+        self.month.is_full(&MONTH)
+    }
+
     /// Whether every minute of the hour is selected.
     pub fn is_every_minute(&self) -> bool {
         self.minute.is_full(&MINUTE)
@@ -240,8 +245,8 @@ fn days_up_to(last: u64) -> u64 {
 }
 
 fn days_in_month(first: i64) -> u64 {
-    // The 32nd day from the first lies in the next month, as many days in as this month is short of 32.
-    32 - (Date::of_day(first + 31).day - 1)
+    // 31 days after the first it is the 1st of the next month, or later by what this month is short of 31.
+    32 - Date::of_day(first + 31).day
 }
 
 /// 0 for Sunday to 6 for Saturday. 1970-01-01 was a Thursday.

@@ -109,7 +109,7 @@ impl Range {
     }
 
     fn within(self, bounds: &Bounds, text: &str) -> Result<Range, ParseError> {
-        let (Range { start, end, .. }, text) = (self, text.to_owned());
+        let (start, end, text) = (self.start, self.end, text.to_owned());
         if start < bounds.min {
             return Err(ParseError::BelowMinimum { start, min: bounds.min, text });
         }

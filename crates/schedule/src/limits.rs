@@ -7,5 +7,8 @@ pub const SEARCH_YEARS: i64 = 5;
 /// the longest useful expression lists every value of every field and stays below 400 bytes.
 pub const EXPRESSION_BYTES_MAX: usize = 4096;
 
+/// Occurrences compared around one change of the clocks for a warning about it.
+pub const WARNING_OCCURRENCES_MAX: usize = 100;
+
 /// Transitions looked at for daylight-saving warnings: two a year for the years a search spans, and the odd extra.
 pub const WARNING_TRANSITIONS_MAX: usize = 12;

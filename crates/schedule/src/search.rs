@@ -15,8 +15,13 @@ use crate::upstream;
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
 
-/// How far back upstream's search goes from where it starts: to the first of the month, at most.
-const LOOK_BACK: i64 = 32 * DAY;
+/// How far back upstream's search goes from where it starts: to the first of the month if it looks for another one,
+/// else to midnight. Each with a change of the clocks to spare.
+const LOOK_BACK_TO_MONTH: i64 = 32 * DAY;
+const LOOK_BACK_TO_MIDNIGHT: i64 = 2 * DAY;
+
+/// How much later a civil time can come again, at most.
+const LOOK_AHEAD: i64 = DAY;
 
 /// The first instant after `after` at which `calendar` fires in `zone`, in Unix seconds. `None` if there is none up
 /// to the end of the fifth calendar year from now.
@@ -26,7 +31,7 @@ pub(crate) fn next_after(calendar: &Calendar, zone: &TimeZone, after: i64) -> Op
     }
     let start = after.checked_add(1)?;
     let stretch = Stretch::holding(zone, start)?;
-    if !is_calm_before(zone, stretch, start) {
+    if !is_calm_around(calendar, zone, stretch, start) {
         return upstream::next_after(calendar, zone, after);
     }
     match walk(calendar, zone, stretch, start, is_plain) {
@@ -100,9 +105,9 @@ fn latest_civil(calendar: &Calendar, zone: &TimeZone, until: i64) -> Option<i64>
     }
 }
 
-/// The latest instant in `after..=until` (without `after`) that [`next_after`] reaches when it is asked again and
-/// again. Two civil times back from `until` is far enough for the two to agree; the loop is for zones where
-/// upstream passes over civil times.
+/// The latest instant after `after` and up to `until` that [`next_after`] gives when it is asked from one or two civil
+/// times before. In a plain zone that is the last of all the occurrences from `after` on; elsewhere, what upstream
+/// passes over depends on where it starts, and this is what it finds from near by.
 pub(crate) fn latest_within(calendar: &Calendar, zone: &TimeZone, after: i64, until: i64) -> Option<i64> {
     if calendar.is_never() {
         return None;
@@ -124,12 +129,17 @@ pub(crate) fn latest_within(calendar: &Calendar, zone: &TimeZone, after: i64, un
     None
 }
 
-/// Whether no change of the clocks that upstream trips over lies between `start` and the first of its month.
-fn is_calm_before(zone: &TimeZone, mut stretch: Stretch, start: i64) -> bool {
+/// Whether no change of the clocks that upstream trips over lies where its first steps go: back to the first of the
+/// month at most, and ahead where that civil time comes again.
+fn is_calm_around(calendar: &Calendar, zone: &TimeZone, mut stretch: Stretch, start: i64) -> bool {
     if stretch.offset % 60 != 0 {
         return false;
     }
-    while stretch.start > start - LOOK_BACK {
+    if stretch.end <= start.saturating_add(LOOK_AHEAD) && !stretch.next(zone).is_none_or(|next| is_plain(stretch, next)) {
+        return false;
+    }
+    let look_back = if calendar.is_every_month() { LOOK_BACK_TO_MIDNIGHT } else { LOOK_BACK_TO_MONTH };
+    while stretch.start > start - look_back {
         let Some(previous) = stretch.previous(zone) else { return true };
         if !is_plain(previous, stretch) {
             return false;
@@ -152,3 +162,6 @@ pub(crate) fn is_plain(before: Stretch, after: Stretch) -> bool {
 fn div_ceil(value: i64, by: i64) -> i64 {
     -(-value).div_euclid(by)
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ impl Stretch {
         let at = Timestamp::from_second(instant).ok()?;
         let offset = i64::from(zone.to_offset(at).seconds());
         // `preceding` is strict, so it is asked from just after the instant.
-        let start = zone.preceding(Timestamp::from_second(instant + 1).ok()?).next();
+        let start = zone.preceding(Timestamp::from_second(instant + 1).unwrap_or(Timestamp::MAX)).next();
         let end = zone.following(at).next();
         Some(Stretch {
             start: start.map_or(i64::MIN, |transition| transition.timestamp().as_second()),

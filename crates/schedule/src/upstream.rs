@@ -18,13 +18,15 @@ const DAY: i64 = 24 * HOUR;
 
 /// The first instant after `after` at which upstream fires, in Unix seconds.
 ///
-/// Where a whole day is skipped (Apia, 30 December 2011) upstream can loop for ever; the civil time that it would
-/// have found without the skip is the answer there.
+/// Upstream can loop for ever where a whole day is skipped (Apia, 30 December 2011), and can answer with an instant
+/// in the past where midnight is repeated in part (St. John's until 2011). No caller could use either: there the next
+/// selected civil time is the answer.
 pub(crate) fn next_after(calendar: &Calendar, zone: &TimeZone, after: i64) -> Option<i64> {
     let mut walker = Walker { calendar, zone, at: after.checked_add(1)?, aligned: false };
     match walker.run() {
-        Ok(instant) => instant,
-        Err(Stuck) => next_civil(calendar, zone, after),
+        Ok(None) => None,
+        Ok(Some(instant)) if instant > after => Some(instant),
+        Ok(Some(_)) | Err(Stuck) => next_civil(calendar, zone, after),
     }
 }
 
@@ -54,6 +56,7 @@ struct Wall {
     hour: i64,
     minute: i64,
     second: i64,
+    second_of_day: i64,
 }
 
 impl Walker<'_> {
@@ -81,8 +84,8 @@ impl Walker<'_> {
             if self.align() {
                 self.at = self.instant(Date { day: 1, ..wall.date }, 0)?;
             }
-            let Wall { date, hour, .. } = self.wall()?;
-            self.step_to(self.instant(Date { month: date.month + 1, ..date }, hour)?)?;
+            let Wall { date, second_of_day, .. } = self.wall()?;
+            self.step_to(self.instant(Date { month: date.month + 1, ..date }, second_of_day)?)?;
             if self.wall()?.date.month == 1 {
                 return Ok(Unit::Wrapped);
             }
@@ -98,8 +101,8 @@ impl Walker<'_> {
             if self.align() {
                 self.at = self.instant(wall.date, 0)?;
             }
-            let Wall { date, hour, .. } = self.wall()?;
-            let mut next = self.instant(Date { day: date.day + 1, ..date }, hour)?;
+            let Wall { date, second_of_day, .. } = self.wall()?;
+            let mut next = self.instant(Date { day: date.day + 1, ..date }, second_of_day)?;
             // Where the change of the clocks left another hour than midnight, upstream adds or takes hours away.
             let landed = self.wall_at(next)?.hour;
             next += if landed > 12 { 24 - landed } else { -landed } * HOUR;
@@ -117,7 +120,7 @@ impl Walker<'_> {
                 return Ok(Unit::Matches);
             }
             if self.align() {
-                self.at = self.instant(wall.date, wall.hour)?;
+                self.at = self.instant(wall.date, wall.hour * HOUR)?;
             }
             self.at += HOUR;
             if self.wall()?.hour == 0 {
@@ -185,13 +188,15 @@ impl Walker<'_> {
             hour: second / HOUR,
             minute: second / MINUTE % 60,
             second: second % 60,
+            second_of_day: second,
         })
     }
 
-    /// The instant Go's `time.Date` gives for a full hour: months and days may exceed their range, and a civil time
-    /// that is skipped or repeated is read with one of the two offsets, by the rule below.
-    fn instant(&self, date: Date, hour: i64) -> Result<i64, Stuck> {
-        let civil = (first_of_month(date.year, date.month) + date.day as i64 - 1) * DAY + hour * HOUR;
+    /// The instant Go's `time.Date` gives for a civil time: months and days may exceed their range, and a time that
+    /// is skipped or repeated is read with one of the two offsets, by the rule below.
+    fn instant(&self, date: Date, second_of_day: i64) -> Result<i64, Stuck> {
+        let day = first_of_month(date.year, date.month) + date.day as i64 - 1;
+        let civil = day * DAY + second_of_day;
         // The civil time read as UTC tells which stretch to try first; the offset found there decides.
         let guess = Stretch::holding(self.zone, civil).ok_or(Stuck)?;
         let instant = civil - guess.offset;

@@ -1,1 +1,35 @@
-//! placeholder
+//! The Kubernetes API over HTTPS: what kubectl and every other client talk to.
+//!
+//! An [`Api`] answers requests from a [`Store`](cronlet_store::Store): its [`Api::router`] is a service that needs no
+//! socket, and [`serve`] puts it behind TLS. Requests become transactions, answers are cut from snapshots; the rules
+//! for what may be written are `cronlet-object`'s. Which paths, parameters and media types there are: `docs/api.md`.
+
+mod api;
+mod authn;
+mod body;
+mod discovery;
+mod document;
+mod filter;
+mod kubeconfig;
+pub mod limits;
+mod log;
+mod negotiate;
+mod openapi;
+mod page;
+mod path;
+mod pki;
+mod query;
+mod render;
+mod reply;
+mod review;
+mod router;
+mod serve;
+mod tls;
+mod verb;
+
+pub use api::{Api, Version};
+pub use authn::{Identity, User};
+pub use log::{LogRequest, LogStream, PodLogs};
+pub use pki::{KeyedCertificate, Pki, PkiError, server_names};
+pub use serve::serve;
+pub use tls::{TlsError, server_config};

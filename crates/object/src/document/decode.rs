@@ -16,7 +16,7 @@ use super::base64;
 use super::go_type::go_type;
 use super::trail::Trail;
 use crate::limits::FIELD_PROBLEMS_MAX;
-use crate::quantity::Quantity;
+use crate::quantity::{Quantity, QuantityError};
 
 /// A typed object and what its document had besides.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,7 +90,9 @@ impl<'de> Decoder<'_, 'de> {
         let message = match self.within {
             Some(name) => {
                 let fields = self.trail.fields();
-                format!("json: cannot unmarshal {found} into Go struct field {name}.{fields} of type {wanted}")
+                format!(
+                    "json: cannot unmarshal {found} into Go struct field {name}.{fields} of type {wanted}"
+                )
             }
             None => format!("json: cannot unmarshal {found} into Go value of type {wanted}"),
         };
@@ -137,7 +139,7 @@ impl<'de> Decoder<'_, 'de> {
             Value::Null => Ok(Quantity::ZERO),
             Value::Number(number) => number.to_string().parse(),
             Value::String(text) => text.trim().parse(),
-            _ => return Err(self.mismatch("object", "resource.Quantity")),
+            _ => Err(QuantityError::Format),
         };
         quantity.map(|quantity| quantity.to_string()).map_err(|error| self.failure(error.to_string()))
     }
@@ -149,7 +151,9 @@ impl<'de> Decoder<'_, 'de> {
     ) -> Result<V::Value, TypeError> {
         match self.value {
             Value::Null => visitor.visit_map(MapDeserializer::new(std::iter::empty::<(&str, &str)>())),
-            Value::Object(map) => visitor.visit_map(Entries { of: self, fields_of, rest: map.iter(), next: None }),
+            Value::Object(map) => {
+                visitor.visit_map(Entries { of: self, fields_of, rest: map.iter(), next: None })
+            }
             _ => Err(self.mismatch_for::<V::Value>()),
         }
     }
@@ -184,7 +188,9 @@ impl<'de> Deserializer<'de> for Decoder<'_, 'de> {
         match self.value {
             Value::Null => visitor.visit_unit(),
             Value::Bool(value) => visitor.visit_bool(*value),
-            Value::Number(number) => number.deserialize_any(visitor).map_err(|error| self.failure(error.to_string())),
+            Value::Number(number) => {
+                number.deserialize_any(visitor).map_err(|error| self.failure(error.to_string()))
+            }
             Value::String(text) => visitor.visit_borrowed_str(text),
             Value::Array(_) => self.deserialize_seq(visitor),
             Value::Object(_) => self.deserialize_map(visitor),
@@ -311,9 +317,11 @@ impl<'de> MapAccess<'de> for Entries<'_, 'de> {
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, TypeError> {
-        let (key, value) = self.next.take().ok_or_else(|| TypeError::custom("a value was asked for before its key"))?;
+        let (key, value) =
+            self.next.take().ok_or_else(|| TypeError::custom("a value was asked for before its key"))?;
         let parent = &self.of.trail;
-        let trail = if self.fields_of.is_some() { Trail::Field(parent, key) } else { Trail::Key(parent, key) };
+        let trail =
+            if self.fields_of.is_some() { Trail::Field(parent, key) } else { Trail::Key(parent, key) };
         let within = self.fields_of.or(self.of.within);
         seed.deserialize(Decoder { value, trail, within, ..self.of }).map_err(|error| error.at(&trail))
     }
@@ -322,4 +330,3 @@ impl<'de> MapAccess<'de> for Entries<'_, 'de> {
         Some(self.rest.len())
     }
 }
-

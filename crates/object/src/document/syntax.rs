@@ -25,11 +25,9 @@ impl Scanner<'_> {
     }
 
     fn value(&mut self, depth: usize) -> Scanned {
-        if depth > DOCUMENT_DEPTH_MAX {
-            return Err("exceeded max depth".to_owned());
-        }
         self.skip_blanks();
         match self.take()? {
+            b'{' | b'[' if depth == DOCUMENT_DEPTH_MAX => Err("exceeded max depth".to_owned()),
             b'{' => self.object(depth),
             b'[' => self.array(depth),
             b'"' => self.string(),

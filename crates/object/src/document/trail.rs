@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Where a value lies.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Trail<'a> {
+pub(crate) enum Trail<'a> {
     Root,
     /// A field of a struct, below the place of the struct.
     Field(&'a Trail<'a>, &'a str),

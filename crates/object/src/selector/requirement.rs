@@ -62,7 +62,9 @@ impl Requirement {
         check_count(operator, &values, &mut errors);
         for (i, value) in values.iter().enumerate() {
             let path = Path::root("values").index(i);
-            if matches!(operator, Operator::GreaterThan | Operator::LessThan) && parse_integer(value).is_none() {
+            if matches!(operator, Operator::GreaterThan | Operator::LessThan)
+                && parse_integer(value).is_none()
+            {
                 errors.invalid(
                     &path,
                     value.as_str(),

@@ -81,5 +81,6 @@ fn is_name(text: &str) -> bool {
 /// Whether `text` is not empty, has only `outer` at both ends and only `outer` or `inner` between.
 fn consists_of(text: &str, outer: impl Fn(u8) -> bool, inner: impl Fn(u8) -> bool) -> bool {
     let ends = text.bytes().next().zip(text.bytes().next_back());
-    ends.is_some_and(|(first, last)| outer(first) && outer(last)) && text.bytes().all(|b| outer(b) || inner(b))
+    ends.is_some_and(|(first, last)| outer(first) && outer(last))
+        && text.bytes().all(|b| outer(b) || inner(b))
 }

@@ -1,0 +1,5 @@
+//! Upstream's unit tables.
+
+mod counting;
+mod helpers;
+mod pass;

@@ -1,0 +1,160 @@
+//! What a running server consists of: the store behind it, and what it knows about itself.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use cronlet_object::{ApiError, Clock, Ids, Kind, Transaction};
+use cronlet_store::{Committed, Refusal, Store};
+use jiff::Timestamp;
+use serde_json::json;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use crate::{
+    discovery::Discovery,
+    document::Document,
+    limits::{REQUESTS_IN_FLIGHT_MAX, STREAMS_MAX},
+    log::PodLogs,
+    openapi::OpenApi,
+    page::Snapshots,
+};
+
+/// The version of Kubernetes whose behaviour is served.
+const MAJOR: &str = "1";
+/// See [`MAJOR`].
+const MINOR: &str = "36";
+
+/// What `/version` says besides the version of Kubernetes.
+#[derive(Clone, Debug)]
+pub struct Version {
+    /// Version of cronlet, without a leading `v`: `0.1.0`.
+    pub cronlet: String,
+    /// The commit it was built from; may be empty.
+    pub commit: String,
+    /// The platform it runs on: `linux/amd64`.
+    pub platform: String,
+}
+
+/// The Kubernetes API over one store. Clones are handles of the same server.
+#[derive(Clone)]
+pub struct Api(Arc<Shared>);
+
+/// What the handles of a server have in common.
+pub(crate) struct Shared {
+    pub(crate) store: Store,
+    pub(crate) logs: PodLogs,
+    pub(crate) discovery: Discovery,
+    pub(crate) openapi: OpenApi,
+    pub(crate) version: Document,
+    pub(crate) snapshots: Mutex<Snapshots>,
+    clock: Arc<dyn Clock>,
+    seeds: Mutex<fastrand::Rng>,
+    requests: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
+    closing: watch::Sender<bool>,
+}
+
+impl Api {
+    /// A server over a store. `seed` determines every UID and generated name: in production it comes from the
+    /// operating system. `logs` reads what containers have printed.
+    pub fn new(store: Store, clock: Arc<dyn Clock>, seed: u64, logs: PodLogs, version: &Version) -> Self {
+        let version = json!({
+            "major": MAJOR,
+            "minor": MINOR,
+            "gitVersion": format!("v{MAJOR}.{MINOR}.0+cronlet.{}", version.cronlet),
+            "gitCommit": version.commit,
+            "gitTreeState": "",
+            "buildDate": "",
+            "goVersion": "",
+            "compiler": "rustc",
+            "platform": version.platform,
+        });
+        Api(Arc::new(Shared {
+            store,
+            logs,
+            discovery: Discovery::new(),
+            openapi: OpenApi::new(),
+            version: Document::new(&version),
+            snapshots: Mutex::default(),
+            clock,
+            seeds: Mutex::new(fastrand::Rng::with_seed(seed)),
+            requests: Arc::new(Semaphore::new(REQUESTS_IN_FLIGHT_MAX)),
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            closing: watch::Sender::new(false),
+        }))
+    }
+
+    /// Ends every watch and followed log, and has `/readyz` fail: the server is about to stop.
+    pub fn close(&self) {
+        self.0.closing.send_replace(true);
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").field("store", &self.0.store).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A source of UIDs and names for one request.
+    pub(crate) fn ids(&self) -> Ids {
+        // A panic elsewhere cannot leave the generator in a state that matters.
+        Ids::seeded(self.seeds.lock().unwrap_or_else(PoisonError::into_inner).u64(..))
+    }
+
+    /// Whether the server is about to stop, now or later.
+    pub(crate) fn closing(&self) -> watch::Receiver<bool> {
+        self.closing.subscribe()
+    }
+
+    /// The right to handle one more request.
+    pub(crate) fn admit_request(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        admit(&self.requests, "too many requests are being handled", REQUESTS_IN_FLIGHT_MAX)
+    }
+
+    /// The right to keep one more watch or followed log open.
+    pub(crate) fn admit_stream(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        admit(&self.streams, "too many watches and logs are open", STREAMS_MAX)
+    }
+
+    /// Commits a transaction about one object. `kind` and `name` are what messages speak of.
+    pub(crate) async fn commit(
+        &self,
+        transaction: Transaction,
+        kind: Kind,
+        name: &str,
+    ) -> Result<Committed, ApiError> {
+        self.store.commit(transaction).await.map_err(|refusal| refused(&refusal, kind, name))
+    }
+}
+
+fn admit(semaphore: &Arc<Semaphore>, why: &str, limit: usize) -> Result<OwnedSemaphorePermit, ApiError> {
+    semaphore
+        .clone()
+        .try_acquire_owned()
+        .map_err(|_| ApiError::too_many_requests(format!("{why} (limit {limit}); try again"), 1))
+}
+
+/// A refusal of the store as an answer to the client.
+pub(crate) fn refused(refusal: &Refusal, kind: Kind, name: &str) -> ApiError {
+    match refusal {
+        Refusal::Conflict { key } => ApiError::conflict(key.kind, &key.name),
+        Refusal::Exists { key } => ApiError::already_exists(key.kind, &key.name),
+        Refusal::NotFound { key } => ApiError::not_found(key.kind, &key.name),
+        Refusal::NamespaceMissing { namespace } => ApiError::not_found(Kind::Namespace, namespace),
+        Refusal::NamespaceTerminating { namespace, .. } => ApiError::namespace_terminating(kind, name, namespace),
+        Refusal::TooLarge { .. } => ApiError::too_large(format!("Request entity too large: {refusal}")),
+        Refusal::Overloaded => ApiError::too_many_requests(refusal.to_string(), 1),
+        Refusal::Disk(_) | Refusal::Stopped => ApiError::internal(format!("Internal error occurred: {refusal}")),
+    }
+}

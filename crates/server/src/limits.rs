@@ -1,0 +1,53 @@
+//! The bounds of this crate, each with its unit in its name.
+
+use std::time::Duration;
+
+/// Largest request body, as upstream limits it. Anything above is answered with 413.
+pub const REQUEST_BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// How long a client may take to send a request's body.
+pub const REQUEST_BODY_TIME_MAX: Duration = Duration::from_secs(60);
+/// Largest block of request headers, HTTP/1.1 and HTTP/2 alike.
+pub const REQUEST_HEADERS_BYTES_MAX: u32 = 64 * 1024;
+/// Most header lines of a request.
+pub const REQUEST_HEADERS_MAX: usize = 100;
+/// How long a client may take to send a request's headers; also how long an idle HTTP/1.1 connection stays open.
+pub const REQUEST_HEADERS_TIME_MAX: Duration = Duration::from_secs(120);
+/// Requests handled at once, watches and followed logs aside; upstream's `--max-requests-inflight`. One more gets 429.
+pub const REQUESTS_IN_FLIGHT_MAX: usize = 400;
+/// Watches and followed logs open at once. One more gets 429.
+pub const STREAMS_MAX: usize = 2_000;
+
+/// Connections open at once. Further ones wait in the listener's backlog.
+pub const CONNECTIONS_MAX: usize = 1_000;
+/// Requests at once on one HTTP/2 connection, watches included.
+pub const CONNECTION_STREAMS_MAX: u32 = 250;
+/// How long a TLS handshake may take.
+pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+/// How often a silent HTTP/2 connection is asked whether it still lives.
+pub const CONNECTION_PING_INTERVAL: Duration = Duration::from_secs(30);
+/// How long the answer to that question may take.
+pub const CONNECTION_PING_TIME_MAX: Duration = Duration::from_secs(20);
+/// How often accepting is tried again while the system refuses, for instance for want of file descriptors.
+pub const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(100);
+/// How long requests in flight may take to finish once the server is told to stop.
+pub const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Size at which a piece of a long answer is handed to the connection.
+pub const ANSWER_PIECE_BYTES: usize = 64 * 1024;
+/// How many snapshots are kept for the next pages of lists.
+pub const LIST_SNAPSHOTS_MAX: usize = 8;
+/// How many objects a collection deletion removes at once.
+pub const DELETIONS_AT_ONCE_MAX: usize = 64;
+/// How often a name is generated for `metadata.generateName` before giving up.
+pub const GENERATED_NAME_TRIES_MAX: usize = 8;
+/// How often a change is tried against the latest state before the conflict is reported.
+pub const RACE_TRIES_MAX: usize = 5;
+/// How long a watch lasts when the client names no time, in seconds: a random time in this range, so that the
+/// clients of a restarted server do not come back all at once.
+pub const WATCH_SECONDS_DEFAULT: std::ops::Range<u64> = 1_800..3_600;
+/// How often a watch that asked for bookmarks gets one.
+pub const WATCH_BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
+/// Longest `fieldManager`, in bytes.
+pub const FIELD_MANAGER_BYTES_MAX: usize = 128;
+
+const _: () = assert!(CONNECTIONS_MAX >= REQUESTS_IN_FLIGHT_MAX);

@@ -2,7 +2,10 @@
 
 mod bench;
 mod ci;
+mod client;
+mod node;
 mod tidy;
+mod torture;
 
 use clap::{Parser, Subcommand};
 
@@ -20,6 +23,8 @@ enum Command {
     Ci,
     /// The style rules alone: crate edges, file and function length, names.
     Tidy,
+    /// Kill the server at random moments and compare what pods wrote with what the node knows of them.
+    Torture(torture::Arguments),
     /// Named workloads, medians of several runs, as a table and JSON.
     Bench(bench::Arguments),
 }
@@ -28,6 +33,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Ci => ci::run(),
         Command::Tidy => tidy::run(),
+        Command::Torture(arguments) => torture::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cronlet_object::{Change, Key, Kind, Object, Snapshot, api::Node};
 
-use crate::{Controller, event_expiry, garbage, job, namespace, scheduler};
+use crate::{Controller, cronjob, event_expiry, garbage, job, namespace, scheduler};
 
 /// What has to be looked at because of `change`, which `snapshot` includes. Each pair appears once.
 ///
@@ -20,10 +20,14 @@ pub fn affected(change: &Change, snapshot: &Snapshot) -> Vec<(Controller, Key)> 
             found.push((Controller::Claim, key.clone()));
             found.extend(waiting_pods(snapshot.list_namespace(Kind::Pod, object.namespace())));
         }
-        Kind::CronJob => found.push((Controller::CronJob, key.clone())),
+        Kind::CronJob if !cronjob::is_own_start(change, snapshot) => {
+            found.push((Controller::CronJob, key.clone()));
+        }
         Kind::Job => {
             found.extend([(Controller::Job, key.clone()), (Controller::Ttl, key.clone())]);
-            found.extend(controllers(change, Kind::CronJob).map(|key| (Controller::CronJob, key)));
+            if !cronjob::is_own_start(change, snapshot) {
+                found.extend(controllers(change, Kind::CronJob).map(|key| (Controller::CronJob, key)));
+            }
         }
         Kind::Pod => {
             found.extend(waiting_pods(change.new.iter()));

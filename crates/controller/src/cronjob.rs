@@ -13,13 +13,14 @@ mod template;
 use std::sync::Arc;
 
 use cronlet_object::{
-    Ids, Key, Kind, Object, Transaction, Typed, Unchanged,
+    Change, Ids, Key, Kind, Object, Snapshot, Transaction, Typed, Unchanged,
     api::{CronJob, CronJobSpec, CronJobStatus, ObjectReference, Time},
     deletion::replace,
     event::{self, Note, Recorder},
     ledger::{Decision, Entry, Reason},
 };
 use jiff::Timestamp;
+use serde::Deserialize;
 
 use crate::{
     Plan, View,
@@ -41,6 +42,41 @@ pub fn reconcile(view: &View, key: &Key, ids: &mut Ids) -> Plan {
     Plan { transaction: pass.finish(), wake_at }
 }
 
+/// Whether a change leaves nothing to look at that the look which made it has not seen: the start of a Job, be it the
+/// CronJob's side of it or the Job itself. With thousands of CronJobs due at once, no second look may delay the first
+/// of the others.
+pub(crate) fn is_own_start(change: &Change, snapshot: &Snapshot) -> bool {
+    let Some(new) = &change.new else { return false };
+    match (&change.old, new.kind()) {
+        (Some(old), Kind::CronJob) => {
+            without_status(old) == without_status(new) && last_schedule_time(old) != last_schedule_time(new)
+        }
+        (None, Kind::Job) => new.meta().controller().is_some_and(|owner| {
+            let key = Key::new(Kind::CronJob, new.namespace(), owner.name.as_ref());
+            let status = snapshot.get(&key).and_then(|cron_job| cron_job.status_json());
+            status.is_some_and(|status| status.contains(new.meta().uid.as_ref()))
+        }),
+        _ => false,
+    }
+}
+
+/// The text of an object behind its revision, which comes first, and before its status, which comes last.
+fn without_status(object: &Object) -> Option<&str> {
+    let (_, behind) = object.json().split_once("\"resourceVersion\":\"")?;
+    let status = object.status_json().unwrap_or_default();
+    let before = behind.strip_suffix('}')?.strip_suffix(status)?;
+    Some(before.strip_suffix(",\"status\":").unwrap_or(before).split_once('"')?.1)
+}
+
+fn last_schedule_time(object: &Object) -> Option<Timestamp> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Glance {
+        last_schedule_time: Option<Timestamp>,
+    }
+    serde_json::from_str::<Glance>(object.status_json()?).ok()?.last_schedule_time
+}
+
 /// One look at one CronJob.
 struct Pass<'a> {
     view: &'a View<'a>,
@@ -60,7 +96,8 @@ struct Pass<'a> {
 impl<'a> Pass<'a> {
     fn new(view: &'a View<'a>, object: &'a Object, ids: &'a mut Ids) -> Self {
         let mut cron_job = object.decode::<CronJob>();
-        let status = cron_job.status.take().unwrap_or_default();
+        let mut status = cron_job.status.take().unwrap_or_default();
+        status.active.take_if(|active| active.is_empty());
         Pass {
             view,
             object,
@@ -120,13 +157,18 @@ impl<'a> Pass<'a> {
 
     /// Drops references to Jobs that no longer exist: they would count as running forever.
     fn forget_missing_jobs(&mut self) {
-        for reference in self.status.active.clone().unwrap_or_default() {
-            let name = reference.name.as_deref().unwrap_or_default();
-            let uid = reference.uid.as_deref().unwrap_or_default();
-            if self.stored_job(name).is_none_or(|job| job.meta().uid.as_ref() != uid) {
-                self.remove_active(uid);
-                self.tell(&Note::normal("MissingJob", &format!("Active job went missing: {name}")));
-            }
+        let (kept, missing) =
+            self.status.active.take().unwrap_or_default().into_iter().partition(|reference| {
+                let uid = reference.uid.as_deref().unwrap_or_default();
+                let stored = || self.stored_job(reference.name.as_deref().unwrap_or_default());
+                // A Job that has lost its owner reference is still there.
+                self.jobs.iter().any(|job| job.uid() == uid)
+                    || stored().is_some_and(|job| job.meta().uid.as_ref() == uid)
+            });
+        self.status.active = Some(kept);
+        let missing: Vec<ObjectReference> = missing;
+        for name in missing.iter().filter_map(|reference| reference.name.as_deref()) {
+            self.tell(&Note::normal("MissingJob", &format!("Active job went missing: {name}")));
         }
     }
 
@@ -205,8 +247,8 @@ impl<'a> Pass<'a> {
 
     /// The transaction with the new status. What is only said, not written, holds for the CronJob as it was read.
     fn finish(mut self) -> Transaction {
+        self.status.active.take_if(|active| active.is_empty());
         if self.status != self.old_status {
-            self.status.active.take_if(|active| active.is_empty());
             self.cron_job.status = Some(self.status);
             self.transaction.writes.extend(replace(self.object, &Typed::from(self.cron_job)));
         } else if !self.transaction.is_empty() {

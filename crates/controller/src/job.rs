@@ -22,7 +22,7 @@ use self::{
     scaling::Scaling,
     situation::Situation,
     spec::Spec,
-    status::{Census, Progress},
+    status::Census,
     verdict::Verdict,
     writes::Edit,
 };
@@ -62,7 +62,9 @@ pub fn reconcile(view: &View<'_>, key: &Key, ids: &mut Ids) -> Plan {
 /// Looks at one pod: takes the tracking finalizer off if there is no Job any more that would.
 pub fn reconcile_pod(view: &View<'_>, key: &Key, _: &mut Ids) -> Plan {
     let mut plan = Plan::default();
-    let Some(pod) = view.snapshot.get(key).filter(|pod| pod::has_tracking_finalizer(pod)) else { return plan };
+    let Some(pod) = view.snapshot.get(key).filter(|pod| pod::has_tracking_finalizer(pod)) else {
+        return plan;
+    };
     if !is_to_be_counted(view.snapshot, pod) {
         plan.transaction.writes.extend(writes::release(pod));
     }
@@ -111,7 +113,8 @@ fn reconcile_admitting(view: &View<'_>, key: &Key, ids: &mut Ids, admit: &mut Ad
 /// The last pass over a finished Job lets all its pods go. Should one be held nevertheless, it is let go now.
 fn release_leftovers(snapshot: &Snapshot, job: &Object) -> Plan {
     let mut plan = Plan::default();
-    plan.transaction.writes.extend(adoption::owned(snapshot, job).filter_map(writes::release));
+    let writes = adoption::owned(snapshot, job).filter_map(writes::release);
+    plan.transaction.writes.extend(writes.take(limits::COUNTED_PER_PASS_MAX));
     plan
 }
 
@@ -152,7 +155,8 @@ impl Pass<'_> {
         census.active += created;
         self.release_pods(&claim.released);
         let progress = status::advance(&situation, verdict.as_ref(), &account, census);
-        self.enter_run(job, &situation, &progress, verdict.as_ref());
+        let run = run::entry(&situation, job, &progress, verdict.as_ref(), &claim.settled);
+        self.plan.transaction.ledger.extend(run.map(ledger::Entry::Run));
         if verdict.is_none() {
             self.wake_at(scaling.wake_at);
             self.wake_at(verdict::deadline(&situation));
@@ -195,7 +199,8 @@ impl Pass<'_> {
         let Created { pods, refused } = created;
         let count = pods.len();
         for draft in pods {
-            self.notices.push(Notice::normal("SuccessfulCreate", format!("Created pod: {}", draft.key().name)));
+            self.notices
+                .push(Notice::normal("SuccessfulCreate", format!("Created pod: {}", draft.key().name)));
             self.plan.transaction.writes.push(Write::Create(draft));
         }
         if let Some(error) = refused {
@@ -208,7 +213,8 @@ impl Pass<'_> {
 
     /// Deletes, adopts and lets go the Job's pods. Returns what is left of them.
     fn edit_pods(&mut self, situation: &Situation<'_>, scaling: &Scaling, account: &Account) -> Census {
-        let mut edits: Vec<Edit> = situation.pods.iter().map(|pod| Edit { adopt: pod.adopted, ..Edit::default() }).collect();
+        let mut edits: Vec<Edit> =
+            situation.pods.iter().map(|pod| Edit { adopt: pod.adopted, ..Edit::default() }).collect();
         for at in &scaling.delete {
             edits[*at].delete = true;
         }
@@ -239,23 +245,6 @@ impl Pass<'_> {
         let edit = Edit { disown: true, release: true, ..Edit::default() };
         let writes = pods.iter().filter_map(|pod| edit.write(pod, self.object, self.view.now).ok().flatten());
         self.plan.transaction.writes.extend(writes);
-    }
-
-    /// Enters the Job's run into the ledger when it starts, unless a CronJob's tick has, and when it ends.
-    fn enter_run(
-        &mut self,
-        job: &Job,
-        situation: &Situation<'_>,
-        progress: &Progress,
-        verdict: Option<&Verdict>,
-    ) {
-        let starts = situation.status.start_time.is_none() && progress.status.start_time.is_some();
-        let run = match verdict.filter(|_| progress.finished) {
-            Some(verdict) => run::ended(self.object, job, verdict, &situation.pods, self.view.now),
-            None if starts && !run::is_entered(job) => run::begun(self.object, job, self.view.now),
-            None => return,
-        };
-        self.plan.transaction.ledger.push(ledger::Entry::Run(run));
     }
 
     fn wake_at(&mut self, at: Option<Timestamp>) {
@@ -303,7 +292,8 @@ fn told_deletion(pod: &Object, write: &Result<Option<Write>, ApiError>) -> Notic
 
 /// The back-off record that an earlier pass left with the Job.
 fn remembered(job: &Job) -> Record {
-    let annotation = job.metadata.annotations.as_ref().and_then(|annotations| annotations.get(BACKOFF_RECORD));
+    let annotation =
+        job.metadata.annotations.as_ref().and_then(|annotations| annotations.get(BACKOFF_RECORD));
     annotation.and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 

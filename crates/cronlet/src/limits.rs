@@ -3,9 +3,6 @@
 /// Longest wait between two looks at the clock, in seconds: a missed notice of a clock step costs no more than this.
 pub const RECHECK_SECONDS_MAX: i64 = 60;
 
-/// Inputs that may wait for the node's loop; senders block beyond this.
-pub const LOOP_INPUTS_MAX: usize = 65_536;
-
 /// Transactions of the node's loop that may wait for their commit at once. Enough to fill a group commit, few enough
 /// that urgent work does not queue behind them for long.
 pub const LOOP_COMMITS_IN_FLIGHT_MAX: usize = 256;
@@ -16,3 +13,12 @@ pub const REFUSED_RETRY_SECONDS: i64 = 1;
 /// Pause before a pod whose start is blocked (a missing ConfigMap, a volume that cannot be mounted) is tried again,
 /// in seconds. The kubelet's own period.
 pub const BLOCKED_POD_RETRY_SECONDS: i64 = 10;
+
+/// Occurrences that `cronlet next` lists at once.
+pub const OCCURRENCES_MAX: u32 = 10_000;
+
+/// Bytes of one question to `cronlet next --stdin`.
+pub const QUESTION_BYTES_MAX: usize = 65_536;
+
+/// Pods that run at once; further ones stay Pending until one has ended.
+pub const PODS_MAX: usize = 1_024;

@@ -8,7 +8,7 @@ use std::{
     io,
     sync::{
         Arc,
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{Receiver, Sender, channel},
     },
     thread::{self, JoinHandle},
 };
@@ -26,7 +26,7 @@ use self::{
 };
 use crate::{
     clock::Alarm,
-    limits::{LOOP_COMMITS_IN_FLIGHT_MAX, LOOP_INPUTS_MAX, REFUSED_RETRY_SECONDS},
+    limits::{LOOP_COMMITS_IN_FLIGHT_MAX, REFUSED_RETRY_SECONDS},
 };
 
 /// What the loop is told. Everything that happens reaches it through one channel.
@@ -45,14 +45,15 @@ enum Input {
     Stop,
 }
 
-/// Where inputs are sent to the loop.
+/// Where inputs are sent to the loop. The channel needs no bound of its own, and must have none, since the loop itself
+/// may send: what can wait in it is bounded by the store's queue, by the commits in flight and by the number of pods.
 #[derive(Clone)]
-pub struct Inbox(SyncSender<Input>);
+pub struct Inbox(Sender<Input>);
 
 impl Inbox {
     /// The channel to a loop that is yet to be started.
     pub fn new() -> (Inbox, Outbox) {
-        let (send, receive) = sync_channel(LOOP_INPUTS_MAX);
+        let (send, receive) = channel();
         (Inbox(send), Outbox(receive))
     }
 
@@ -93,7 +94,7 @@ pub struct Parts {
 ///
 /// # Errors
 /// If the kernel grants no thread or timer.
-pub fn start(parts: Parts, inbox: Inbox, outbox: Outbox) -> io::Result<JoinHandle<()>> {
+pub fn start(mut parts: Parts, inbox: Inbox, outbox: Outbox) -> io::Result<JoinHandle<()>> {
     let alarm = {
         let inbox = inbox.clone();
         Alarm::new(move || inbox.send(Input::Alarm))?
@@ -102,7 +103,9 @@ pub fn start(parts: Parts, inbox: Inbox, outbox: Outbox) -> io::Result<JoinHandl
         let inbox = inbox.clone();
         parts.store.on_commit(Box::new(move |_, changes| inbox.send(Input::Committed(changes.to_vec()))));
     }
-    let pods = Pods::new(parts.store.clone(), parts.runtime.clone(), inbox.clone());
+    let node_name = parts.settings.node_name.clone().unwrap_or_default();
+    let ids = parts.ids.fork();
+    let pods = Pods::new(parts.store.clone(), parts.runtime.clone(), inbox.clone(), node_name, ids);
     let mut node = Node { parts, inbox, alarm, queue: Queue::default(), pods };
     thread::Builder::new().name("node".into()).spawn(move || node.run(&outbox.0))
 }
@@ -148,7 +151,7 @@ impl Node {
             self.queue.push(work);
         }
         for pod in snapshot.list(Kind::Pod) {
-            self.pods.changed(pod, &snapshot);
+            self.pods.sync(pod, &snapshot);
         }
     }
 

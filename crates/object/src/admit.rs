@@ -41,6 +41,7 @@ pub enum Subresource {
 
 /// What a write of an existing object comes to.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
 pub enum Updated {
     /// Nothing would change: nothing is written and nobody told.
     Unchanged,
@@ -153,11 +154,7 @@ pub fn update(
     with_typed!(new, new => update_one(old, *new, subresource))
 }
 
-fn update_one<T: Rules>(
-    stored: &Object,
-    mut new: T,
-    subresource: Subresource,
-) -> Result<Updated, ApiError> {
+fn update_one<T: Rules>(stored: &Object, mut new: T, subresource: Subresource) -> Result<Updated, ApiError> {
     let descriptor = T::OBJECT_KIND.descriptor();
     if subresource == Subresource::Status && !descriptor.has_status {
         return Err(ApiError::unknown_resource());

@@ -179,21 +179,17 @@ fn mark_pod(pod: &mut Pod, asked: Option<i64>, now: Timestamp) -> Grace {
     if period == 0 { Grace::Over } else { Grace::Running }
 }
 
+/// A pod that no node can be running, because it is not bound to one or has ended, needs no time to stop.
 fn grace_period(pod: &Pod, asked: Option<i64>) -> i64 {
-    if !runs(pod) {
+    let bound =
+        pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref()).is_some_and(|name| !name.is_empty());
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    if !bound || matches!(phase, Some("Succeeded" | "Failed")) {
         return 0;
     }
     let own = pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
     let period = asked.or(own).unwrap_or(0);
     if period < 0 { 1 } else { period }
-}
-
-/// Whether a node may be running the pod: it is bound to one and has not ended.
-fn runs(pod: &Pod) -> bool {
-    let bound =
-        pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref()).is_some_and(|name| !name.is_empty());
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    bound && !matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 /// `seconds` after `time`, or the last moment there is: clients choose the period.
@@ -251,22 +247,19 @@ fn is_propagation(finalizer: &str) -> bool {
     finalizer == ORPHAN_FINALIZER || finalizer == FOREGROUND_FINALIZER
 }
 
-/// Whether an object is being deleted and has nothing left to wait for: no finalizer, and no grace period that runs.
-/// The grace period of a pod ends early when no node has it (any more): it is not bound, or it has ended.
+/// Whether an object is being deleted and has nothing left to wait for: no finalizer, and no grace period. That of a
+/// pod ends when its node says that nothing of it is left, by setting it to zero.
 pub fn is_due(object: &Typed) -> bool {
     let meta = object.metadata();
-    if meta.deletion_timestamp.is_none() || meta.finalizers.as_ref().is_some_and(|list| !list.is_empty()) {
-        return false;
-    }
-    let grace_over = meta.deletion_grace_period_seconds.unwrap_or_default() == 0;
-    match object {
-        Typed::Pod(pod) => grace_over || !runs(pod),
-        Typed::Namespace(namespace) => {
-            let spec = namespace.spec.as_ref();
-            spec.and_then(|spec| spec.finalizers.as_ref()).is_none_or(Vec::is_empty)
-        }
-        _ => grace_over,
-    }
+    let held = |finalizers: Option<&Vec<String>>| finalizers.is_some_and(|list| !list.is_empty());
+    let contents = match object {
+        Typed::Namespace(namespace) => namespace.spec.as_ref().and_then(|spec| spec.finalizers.as_ref()),
+        _ => None,
+    };
+    meta.deletion_timestamp.is_some()
+        && meta.deletion_grace_period_seconds.unwrap_or_default() == 0
+        && !held(meta.finalizers.as_ref())
+        && !held(contents)
 }
 
 /// The write that turns `old` into `new`, which a controller or the node made from it; none if nothing changes. If

@@ -18,6 +18,12 @@ impl Ids {
         Ids(fastrand::Rng::with_seed(seed))
     }
 
+    /// A second source, determined by this one but giving other values.
+    #[must_use]
+    pub fn fork(&mut self) -> Self {
+        Ids(self.0.fork())
+    }
+
     /// A random (version 4) UUID in its usual text form.
     pub fn uid(&mut self) -> String {
         uuid::Builder::from_random_bytes(self.0.u128(..).to_ne_bytes()).into_uuid().to_string()
@@ -44,6 +50,8 @@ mod tests {
         let (mut a, mut b) = (Ids::seeded(7), Ids::seeded(7));
         assert_eq!((a.uid(), a.name("job-")), (b.uid(), b.name("job-")));
         assert_ne!(a.uid(), a.uid());
+        let mut fork = a.fork();
+        assert_ne!(fork.uid(), a.uid());
     }
 
     #[test]

@@ -140,7 +140,9 @@ mod tests {
         );
 
         let spec = PodSpec { node_name: Some("n1".into()), ..Default::default() };
-        let pod = Draft::of(&Pod { spec: Some(spec), ..Default::default() }).seal(1);
+        let mut pod = Pod { spec: Some(spec), ..Default::default() };
+        pod.metadata.name = Some("p".into());
+        let pod = Draft::of(&pod).seal(1);
         assert_eq!(field_label(&pod, "spec.nodeName").unwrap(), "n1");
         assert_eq!(field_label(&pod, "status.phase").unwrap(), "");
     }

@@ -26,6 +26,7 @@ pub mod limits;
 pub mod manifest;
 mod object;
 pub mod patch;
+pub mod protobuf;
 pub mod quantity;
 pub mod selector;
 mod snapshot;

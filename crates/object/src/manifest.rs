@@ -1,7 +1,8 @@
-//! Manifests as people write them: YAML or JSON, one document or many, every fault with its place in the text.
+//! Manifests as people write them: YAML or JSON, one document or many, every fault with its place in the
+//! text.
 //!
-//! YAML is read as Kubernetes reads it (YAML 1.1): `yes` and `off` are booleans, `0644` is octal, whole floats are
-//! integers, keys that are not strings become strings.
+//! YAML is read as Kubernetes reads it (YAML 1.1): `yes` and `off` are booleans, `0644` is octal, whole
+//! floats are integers, keys that are not strings become strings.
 
 use serde_json::Value;
 use thiserror::Error;
@@ -30,8 +31,8 @@ pub struct Manifest {
 /// What a text contains.
 #[derive(Clone, Debug, Default)]
 pub struct Manifests {
-    /// The objects, those in lists one by one. Also objects of documents that have errors, as far as they could be
-    /// read, so that whatever else is wrong with them can be told at the same time.
+    /// The objects, those in lists one by one. Also objects of documents that have errors, as far as they
+    /// could be read, so that whatever else is wrong with them can be told at the same time.
     pub manifests: Vec<Manifest>,
     /// All faults found, in the order of the text.
     pub errors: Vec<ManifestError>,
@@ -54,8 +55,8 @@ impl Manifest {
         &self.document
     }
 
-    /// The place of the value at `path`, such as `spec.template.spec.containers[0].image` or `data[key]`. Where the
-    /// text has no such value, the nearest place above: the key of the map that lacks it, say.
+    /// The place of the value at `path`, such as `spec.template.spec.containers[0].image` or `data[key]`.
+    /// Where the text has no such value, the nearest place above: the key of the map that lacks it, say.
     #[must_use]
     pub fn span_of(&self, path: &str) -> &Span {
         let (node, found) = self.places.find(path);
@@ -74,8 +75,8 @@ impl Manifest {
     }
 }
 
-/// Reads the documents of a text, separated by lines that begin with `---`. Empty documents are passed over; the
-/// items of a `List` count as objects of their own.
+/// Reads the documents of a text, separated by lines that begin with `---`. Empty documents are passed
+/// over; the items of a `List` count as objects of their own.
 #[must_use]
 pub fn read_manifests(text: &str) -> Manifests {
     let mut result = Manifests::default();
@@ -126,8 +127,8 @@ fn is_list(object: &serde_json::Map<String, Value>) -> bool {
     of_list_kind && object.get("items").is_some_and(Value::is_array)
 }
 
-/// Reads the one document of a request body in YAML, or JSON for that matter. Keys that occur twice are no fault
-/// here but reported, as [`crate::document::read_json`] reports them.
+/// Reads the one document of a request body in YAML, or JSON for that matter. Keys that occur twice are no
+/// fault here but reported, as [`crate::document::read_json`] reports them.
 ///
 /// # Errors
 /// A body that is not YAML, or not one document.

@@ -5,12 +5,17 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 use crate::{Key, Kind, Resource, Typed};
 
-/// Where the text of every stored object goes on after `apiVersion` and `kind`, which serialisation puts first.
+/// How the metadata begin in the text of every stored object. Serialisation writes fields in the order of their names;
+/// what may come before are texts, maps of texts and references, none of which has such a field.
 const METADATA_START: &str = "\"metadata\":{";
+
+/// How the status begins in the text of every stored object that has one. It is the last field, no field within it or
+/// before it that holds an object has its name, and in texts the quotes would be escaped.
+const STATUS_START: &str = ",\"status\":{";
 
 /// Labels, sorted by key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -157,15 +162,25 @@ impl Draft {
     /// The object as of the commit that gave it `revision`.
     pub fn seal(self, revision: u64) -> Object {
         let (head, tail) = self.split();
-        let json = format!("{head}\"resourceVersion\":\"{revision}\",{tail}");
+        let comma = if tail.starts_with('}') { "" } else { "," };
+        let json = format!("{head}\"resourceVersion\":\"{revision}\"{comma}{tail}");
         Object { key: self.key, revision, meta: self.meta, json: json.into() }
+    }
+
+    /// The object as a dry run shows it: without a revision, which only a commit gives.
+    pub fn unsealed(self) -> Object {
+        Object { key: self.key, revision: 0, meta: self.meta, json: self.json.into() }
     }
 
     /// The text before and after the place of `resourceVersion`.
     fn split(&self) -> (&str, &str) {
-        let at = self.json.find(METADATA_START).expect("serialised objects have metadata") + METADATA_START.len();
-        self.json.split_at(at)
+        self.json.split_at(inside_metadata(&self.json))
     }
+}
+
+/// Where the fields of the metadata begin in the text of an object.
+fn inside_metadata(json: &str) -> usize {
+    json.find(METADATA_START).expect("serialised objects have metadata") + METADATA_START.len()
 }
 
 fn to_json<T: serde::Serialize>(object: &T) -> String {
@@ -201,7 +216,9 @@ impl Object {
             metadata: ObjectMeta,
         }
         match serde_json::from_str::<Envelope>(json) {
-            Ok(envelope) => Ok(Object { meta: Meta::of(&envelope.metadata), key, revision, json: json.into() }),
+            Ok(envelope) => {
+                Ok(Object { meta: Meta::of(&envelope.metadata), key, revision, json: json.into() })
+            }
             Err(source) => Err(DamagedObject { key, revision, source }),
         }
     }
@@ -241,10 +258,37 @@ impl Object {
         &self.json
     }
 
-    /// The object as it stands in a typed list: JSON text without `apiVersion` and `kind`, and without the opening
-    /// brace.
+    /// The text of the object's status, if it has one: for who needs a little of it, without decoding the rest.
+    pub fn status_json(&self) -> Option<&str> {
+        let at = self.json.rfind(STATUS_START)? + STATUS_START.len() - 1;
+        Some(&self.json[at..self.json.len() - 1])
+    }
+
+    /// The object as it stands in a typed list: JSON text without `apiVersion` and `kind`, which serialisation puts
+    /// first, and without the opening brace.
     pub fn json_tail(&self) -> &str {
-        &self.json[self.json.find(METADATA_START).expect("stored objects have metadata")..]
+        const KIND_START: &str = "\"kind\":\"";
+        let kind = self.json.find(KIND_START).expect("stored objects say their kind") + KIND_START.len();
+        &self.json[kind + self.kind().descriptor().kind.len() + "\",".len()..]
+    }
+
+    /// The object's metadata as JSON text.
+    pub fn metadata_json(&self) -> &str {
+        let start = &self.json[inside_metadata(&self.json) - 1..];
+        // Reads no further than the end of the first value.
+        let first = serde_json::Deserializer::from_str(start).into_iter::<&RawValue>().next();
+        first.and_then(Result::ok).expect("stored objects are JSON").get()
+    }
+
+    /// The same state under a later revision: that of the object's removal, say.
+    #[must_use]
+    pub fn restamped(&self, revision: u64) -> Self {
+        let (head, rest) = self.json.split_at(inside_metadata(&self.json));
+        let own = format!("\"resourceVersion\":\"{}\"", self.revision);
+        let tail =
+            rest.strip_prefix(&own).expect("the revision comes first in the metadata of a stored object");
+        let json = format!("{head}\"resourceVersion\":\"{revision}\"{tail}");
+        Object { key: self.key.clone(), revision, meta: self.meta.clone(), json: json.into() }
     }
 
     /// The object as a JSON value.
@@ -270,7 +314,7 @@ impl Object {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::ConfigMap;
+    use crate::api::{ConfigMap, Job, JobCondition};
 
     fn config_map() -> ConfigMap {
         let mut object = ConfigMap::default();
@@ -286,7 +330,41 @@ mod tests {
         let object = Draft::of(&config_map()).seal(42);
         assert_eq!(object.value()["metadata"]["resourceVersion"], "42");
         assert_eq!(object.decode::<ConfigMap>().data, config_map().data);
-        assert!(object.json_tail().starts_with("\"metadata\":{\"resourceVersion\":\"42\","));
+        assert!(object.metadata_json().starts_with("{\"resourceVersion\":\"42\","));
+    }
+
+    #[test]
+    fn the_tail_is_everything_but_version_and_kind() {
+        for &kind in Kind::ALL {
+            let mut typed: Typed = with_kind!(kind, T => T::default().into());
+            typed.metadata_mut().name = Some("x".into());
+            let object = Draft::new(&typed).seal(1);
+            let mut whole = object.value();
+            let fields = whole.as_object_mut().unwrap();
+            fields.remove("apiVersion");
+            fields.remove("kind");
+            let tail: Value = serde_json::from_str(&format!("{{{}", object.json_tail())).unwrap();
+            assert_eq!(tail, whole, "{kind}");
+        }
+        let object = Draft::of(&config_map()).seal(1);
+        assert!(object.json_tail().contains("\"k\":\"v\""));
+    }
+
+    #[test]
+    fn a_restamped_object_differs_in_its_revision_only() {
+        let mut deceptive = config_map();
+        deceptive.data = Some([("resourceVersion".to_owned(), "7".to_owned())].into());
+        let object = Draft::of(&deceptive).seal(7);
+        let restamped = object.restamped(8);
+        assert_eq!(restamped.json(), Draft::of(&deceptive).seal(8).json());
+        assert_eq!((restamped.revision(), restamped.meta().uid.clone()), (8, object.meta().uid.clone()));
+    }
+
+    #[test]
+    fn a_draft_without_metadata_can_be_sealed_and_shown() {
+        let empty = Draft::of(&ConfigMap::default());
+        assert_eq!(empty.clone().seal(3).metadata_json(), "{\"resourceVersion\":\"3\"}");
+        assert_eq!(empty.unsealed().metadata_json(), "{}");
     }
 
     #[test]
@@ -297,6 +375,22 @@ mod tests {
         assert_eq!(restored.meta().labels.get("c"), None);
         assert_eq!(restored.json(), object.json());
         assert!(Object::restore(object.key().clone(), 7, "{\"metadata\"").is_err());
+    }
+
+    #[test]
+    fn the_status_is_found_in_the_text() {
+        let mut job = Job::default();
+        job.metadata.annotations =
+            Some([("status".to_owned(), "{},\"status\":{}".to_owned()), ("x".into(), "y".into())].into());
+        assert_eq!(Draft::of(&job).seal(1).status_json(), None);
+        job.status.get_or_insert_default().conditions = Some(vec![JobCondition {
+            status: "True".into(),
+            type_: "Complete".into(),
+            ..Default::default()
+        }]);
+        let object = Draft::of(&job).seal(1);
+        let status: Value = serde_json::from_str(object.status_json().unwrap()).unwrap();
+        assert_eq!(status, object.value()["status"]);
     }
 
     #[test]

@@ -183,8 +183,9 @@ impl Patch {
         &self.duplicates
     }
 
-    /// `target` as the patch makes it. `kind` is the name of the target's built-in kind (`CronJob`), by which a
-    /// strategic merge patch knows the keys of its lists; of a kind without such lists only the metadata have any.
+    /// `target` as the patch makes it. `kind` is the name of the target's built-in kind (`CronJob`), by
+    /// which a strategic merge patch knows the keys of its lists; of a kind without such lists only the
+    /// metadata have any.
     ///
     /// # Errors
     /// A patch that does not fit the target.

@@ -1,7 +1,8 @@
-//! Request bodies in Kubernetes' protobuf encoding, turned into the JSON that the same client would have sent.
+//! Request bodies in Kubernetes' protobuf encoding, turned into the JSON that the same client would have
+//! sent.
 //!
-//! Go clients send protobuf for built-in kinds unless told otherwise, and none falls back to JSON when refused.
-//! Answers may be JSON, so nothing is ever encoded here.
+//! Go clients send protobuf for built-in kinds unless told otherwise, and none falls back to JSON when
+//! refused. Answers may be JSON, so nothing is ever encoded here.
 
 use serde_json::Value;
 use thiserror::Error;
@@ -22,7 +23,7 @@ const MAGIC: [u8; 4] = *b"k8s\0";
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ProtobufError {
     /// The body does not begin as it must. The message is upstream's.
-    #[error("provided data does not appear to be a protobuf message, expected prefix {MAGIC:?}")]
+    #[error("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")]
     NoPrefix,
     /// The body is too long.
     #[error("the protobuf body is longer than {PROTOBUF_BYTES_MAX} bytes")]
@@ -54,9 +55,9 @@ fn place(path: &str) -> &str {
 
 /// Reads a body into the JSON form of the object in it, with `apiVersion` and `kind` from the envelope.
 ///
-/// Fields that the kind does not have here are passed over, as the encoding intends. Scalars without a value of their
-/// own, such as an empty `imagePullPolicy`, are left out, as Go leaves them out of JSON; a zero that was set on
-/// purpose, such as `parallelism: 0`, stays.
+/// Fields that the kind does not have here are passed over, as the encoding intends. Scalars without a
+/// value of their own, such as an empty `imagePullPolicy`, are left out, as Go leaves them out of JSON; a
+/// zero that was set on purpose, such as `parallelism: 0`, stays.
 ///
 /// # Errors
 /// A body that is no such envelope, of an unknown kind, or malformed.

@@ -33,7 +33,8 @@ pub enum Format {
     DecimalExponent,
 }
 
-/// A fixed-point number, exact to 10^-9; anything finer is rounded away from zero when read, as upstream does.
+/// A fixed-point number, exact to 10^-9; anything finer is rounded away from zero when read, as upstream
+/// does.
 ///
 /// Quantities are equal when their values are, however they were written.
 #[derive(Clone, Copy, Debug)]
@@ -108,7 +109,7 @@ impl Quantity {
     }
 
     fn rounded_to(&self, nanos_per_step: i128) -> i64 {
-        let steps = divide_away_from_zero(self.nanos, nanos_per_step);
+        let steps = divide_away_from_zero(self.nanos, nanos_per_step, false);
         i64::try_from(steps).unwrap_or(if steps < 0 { i64::MIN } else { i64::MAX })
     }
 }
@@ -195,7 +196,7 @@ impl<'a> Number<'a> {
         match power_of_ten(shift.unsigned_abs()) {
             Some(factor) if shift >= 0 => self.digits.checked_mul(factor).ok_or(QuantityError::Number),
             None if shift >= 0 => Err(QuantityError::Number),
-            Some(factor) => Ok(divide_away_from_zero(self.digits, factor)),
+            Some(factor) => Ok(divide_away_from_zero(self.digits, factor, self.inexact)),
             None => Ok(1),
         }
     }
@@ -220,9 +221,11 @@ impl<'a> Number<'a> {
         };
         let shift = -fraction_digits - NANO_EXPONENT;
         let factor = power_of_ten(shift.unsigned_abs()).unwrap_or(i128::MAX);
-        let nanos =
-            if shift >= 0 { product.saturating_mul(factor) } else { divide_away_from_zero(product, factor) };
-        nanos.saturating_add(i128::from(inexact))
+        if shift >= 0 {
+            product.saturating_mul(factor).saturating_add(i128::from(inexact))
+        } else {
+            divide_away_from_zero(product, factor, inexact)
+        }
     }
 }
 
@@ -317,9 +320,10 @@ impl Hash for Quantity {
     }
 }
 
-fn divide_away_from_zero(dividend: i128, divisor: i128) -> i128 {
+/// `inexact` says that a little was cut off a dividend above zero before.
+fn divide_away_from_zero(dividend: i128, divisor: i128, inexact: bool) -> i128 {
     let (quotient, remainder) = (dividend / divisor, dividend % divisor);
-    quotient + remainder.signum()
+    quotient + if remainder == 0 { i128::from(inexact) } else { remainder.signum() }
 }
 
 fn power_of_ten(exponent: u32) -> Option<i128> {

@@ -114,7 +114,12 @@ impl Server {
         }
     }
 
-    fn change(&mut self, case: &Case, base: &Value, part: Subresource) -> Result<(u16, Vec<String>), ApiError> {
+    fn change(
+        &mut self,
+        case: &Case,
+        base: &Value,
+        part: Subresource,
+    ) -> Result<(u16, Vec<String>), ApiError> {
         let value = merged(base, &case.create_patch);
         let (mut object, _) = self.create(&value).expect("the object to be changed is valid");
         if let Some(status) = value.get("status") {
@@ -184,12 +189,20 @@ fn kubernetes_answers_are_given() {
     let text = include_str!("data/validation.yaml");
     // As the vectors are written in YAML 1.2: a label value of `y` is a text.
     let options = serde_saphyr::options! { strict_booleans: true };
-    let vectors: Vectors = serde_saphyr::from_str_with_options(text, options).expect("the vectors are readable");
-    let mut server = Server { ids: Ids::seeded(1), now: "2026-11-23T03:00:00Z".parse().unwrap(), revision: 0 };
+    let vectors: Vectors =
+        serde_saphyr::from_str_with_options(text, options).expect("the vectors are readable");
+    let mut server =
+        Server { ids: Ids::seeded(1), now: "2026-11-23T03:00:00Z".parse().unwrap(), revision: 0 };
     let mut complaints = Vec::new();
     for case in &vectors.cases {
         let answer = server.run(case, &vectors.bases[&case.base]);
         complaints.extend(complaint(&case.expect, &answer).map(|text| format!("{}: {text}", case.id)));
     }
-    assert!(complaints.is_empty(), "{} of {} cases:\n{}", complaints.len(), vectors.cases.len(), complaints.join("\n"));
+    assert!(
+        complaints.is_empty(),
+        "{} of {} cases:\n{}",
+        complaints.len(),
+        vectors.cases.len(),
+        complaints.join("\n")
+    );
 }

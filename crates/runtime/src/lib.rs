@@ -1,1 +1,28 @@
-//! placeholder
+//! Runs pods on this machine.
+//!
+//! Every pod has a process of its own, the [`shim`], which is this program executed again: it starts the pod's
+//! containers and sees them to their end, whether the server runs or not. What happened to the pod it writes to the
+//! pod's [`journal`], whose sum is the pod's [`state`]; what is to be done next is a function of that state
+//! ([`lifecycle`]). The server's side is the [`Runtime`]: it resolves pods into what a shim is told ([`spec`]), starts
+//! shims or finds them again, and turns states into pod statuses.
+//!
+//! Only `sys.rs` has unsafe code.
+
+mod clock;
+mod events;
+pub mod journal;
+pub mod lifecycle;
+pub mod limits;
+pub mod logs;
+mod mounts;
+mod processes;
+pub mod resolve;
+mod runtime;
+pub mod shim;
+pub mod spec;
+pub mod state;
+pub mod status;
+mod sys;
+mod volumes;
+
+pub use runtime::{Config, Report, ReportedEvent, Reporter, Runtime, RuntimeError};

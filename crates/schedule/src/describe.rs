@@ -18,8 +18,7 @@ const MONTHS: [&str; 12] = [
     "November",
     "December",
 ];
-const WEEKDAYS: [&str; 7] =
-    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
 /// Times of day that are written out one by one; above, they are summed up by minute and hour.
 const TIMES_LISTED_MAX: usize = 6;
@@ -31,9 +30,9 @@ pub(crate) fn describe(parsed: &Parsed) -> String {
         Timing::Every { seconds } => interval(*seconds),
         Timing::Calendar(calendar) => civil(calendar),
     };
-    if let (Some((name, _)), Timing::Calendar(_)) = (&parsed.prefix, &parsed.timing) {
+    if let (Some(prefix), Timing::Calendar(_)) = (&parsed.prefix, &parsed.timing) {
         words.push_str(" in ");
-        words.push_str(if name.is_empty() { "UTC" } else { name });
+        words.push_str(if prefix.name.is_empty() { "UTC" } else { &prefix.name });
     }
     words
 }
@@ -116,8 +115,7 @@ fn spacing(values: &[u64]) -> Option<u64> {
 
 /// Which days, unless all of them.
 fn days(calendar: &Calendar) -> Option<String> {
-    let (day_full, weekday_full) =
-        (calendar.day.is_full(&DAY), calendar.weekday.is_full(&WEEKDAY));
+    let (day_full, weekday_full) = (calendar.day.is_full(&DAY), calendar.weekday.is_full(&WEEKDAY));
     let all_months = calendar.month.is_full(&MONTH);
     let in_months = if all_months { String::new() } else { format!(" in {}", months(calendar.month)) };
     if calendar.either_day() && !day_full && !weekday_full {
@@ -246,7 +244,10 @@ mod tests {
             ("15 */6 * * *", "every 6 hours at minute 15"),
             ("0 */5 * * *", "at 00:00, 05:00, 10:00, 15:00 and 20:00 every day"),
             ("*/20 */6 * * *", "every 20 minutes during hours 0, 6, 12 and 18"),
-            ("5,35 3,7,11,15,19 * * *", "at minutes 5 and 35 during every 4th hour from 3 through 19 every day"),
+            (
+                "5,35 3,7,11,15,19 * * *",
+                "at minutes 5 and 35 during every 4th hour from 3 through 19 every day",
+            ),
             ("0 0 13 * 5", "at 00:00 on day 13 of every month and on every Friday"),
             ("0 0 13 1-3 5,6", "at 00:00 on day 13 and on every Friday or Saturday in January through March"),
             ("0 0 1-31 * 1", "at 00:00 every day"),

@@ -67,7 +67,7 @@ impl Schedule {
 
     /// The zone named by a `TZ=` or `CRON_TZ=` prefix, as written. It overrides the zone the methods are given.
     pub fn zone_prefix(&self) -> Option<&str> {
-        self.parsed.prefix.as_ref().map(|(name, _)| name.as_str())
+        self.parsed.prefix.as_ref().map(|prefix| prefix.name.as_str())
     }
 
     /// The interval of an `@every` schedule in whole seconds (at least 1); `None` for civil times.
@@ -99,9 +99,7 @@ impl Schedule {
     pub fn latest_within(&self, after: Timestamp, until: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let (after, until) = (floor_second(after), floor_second(until));
         let latest = match &self.parsed.timing {
-            Timing::Calendar(calendar) => {
-                search::latest_within(calendar, self.zone_or(zone), after, until)?
-            }
+            Timing::Calendar(calendar) => search::latest_within(calendar, self.zone_or(zone), after, until)?,
             Timing::Every { seconds } => {
                 let intervals = until.checked_sub(after)?.div_euclid(*seconds);
                 (intervals >= 1).then_some(after + intervals * seconds)?
@@ -127,12 +125,7 @@ impl Schedule {
     }
 
     /// The occurrences after `after` and no later than `until`.
-    pub fn between<'a>(
-        &'a self,
-        after: Timestamp,
-        until: Timestamp,
-        zone: &'a TimeZone,
-    ) -> Occurrences<'a> {
+    pub fn between<'a>(&'a self, after: Timestamp, until: Timestamp, zone: &'a TimeZone) -> Occurrences<'a> {
         Occurrences::new(self, zone, after, until)
     }
 
@@ -147,9 +140,9 @@ impl Schedule {
     }
 
     fn zone_or<'a>(&'a self, zone: &'a TimeZone) -> &'a TimeZone {
-        match &self.parsed.prefix {
-            Some((_, Location::Named(own))) => own,
-            Some((_, Location::Local)) | None => zone,
+        match self.parsed.prefix.as_ref().map(|prefix| &prefix.location) {
+            Some(Location::Named(own)) => own,
+            Some(Location::Local) | None => zone,
         }
     }
 }

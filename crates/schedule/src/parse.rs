@@ -6,12 +6,13 @@ use crate::field::{DAY, Field, HOUR, MINUTE, MONTH, WEEKDAY};
 use crate::limits::EXPRESSION_BYTES_MAX;
 use crate::zone::{Location, ZoneError, load_location};
 
+mod hint;
+
 /// What Kubernetes answers to a `TZ=` or `CRON_TZ=` in the schedule of a new CronJob.
 pub const ZONE_IN_SCHEDULE: &str = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead";
 
 /// What Kubernetes answers when an old CronJob's schedule names a zone and `spec.timeZone` is set as well.
-pub const ZONE_IN_SCHEDULE_AND_FIELD: &str =
-    "cannot use both timeZone field and TZ or CRON_TZ in schedule";
+pub const ZONE_IN_SCHEDULE_AND_FIELD: &str = "cannot use both timeZone field and TZ or CRON_TZ in schedule";
 
 /// Whether Kubernetes takes `expression` to name a time zone: it looks for `TZ` anywhere in the text.
 pub fn mentions_time_zone(expression: &str) -> bool {
@@ -121,8 +122,15 @@ pub(crate) enum Timing {
 #[derive(Debug, Clone)]
 pub(crate) struct Parsed {
     pub timing: Timing,
-    /// The zone of a `TZ=` or `CRON_TZ=` prefix, with its name as written.
-    pub prefix: Option<(String, Location)>,
+    pub prefix: Option<Prefix>,
+}
+
+/// The zone of a `TZ=` or `CRON_TZ=` before the fields.
+#[derive(Debug, Clone)]
+pub(crate) struct Prefix {
+    /// Its name as written.
+    pub name: String,
+    pub location: Location,
 }
 
 /// Reads a whole expression.
@@ -134,21 +142,20 @@ pub(crate) fn parse(text: &str) -> Result<Parsed, ParseError> {
         return Err(ParseError::TooLong(text.len()));
     }
     let (prefix, rest) = split_prefix(text)?;
-    let timing =
-        if rest.starts_with('@') { descriptor(rest)? } else { Timing::Calendar(five_fields(rest)?) };
+    let timing = if rest.starts_with('@') { descriptor(rest)? } else { Timing::Calendar(five_fields(rest)?) };
     Ok(Parsed { timing, prefix })
 }
 
 /// Takes a zone prefix off; it ends at the first space.
-fn split_prefix(text: &str) -> Result<(Option<(String, Location)>, &str), ParseError> {
+fn split_prefix(text: &str) -> Result<(Option<Prefix>, &str), ParseError> {
     let Some(named) = text.strip_prefix("TZ=").or_else(|| text.strip_prefix("CRON_TZ=")) else {
         return Ok((None, text));
     };
     // Upstream panics on a prefix without a schedule; here the five fields are what is missing.
     let (name, rest) = named.split_once(' ').ok_or(ParseError::FieldCount(Vec::new()))?;
-    let location = load_location(name)
-        .map_err(|reason| ParseError::BadLocation { name: name.to_owned(), reason })?;
-    Ok((Some((name.to_owned(), location)), rest.trim()))
+    let location =
+        load_location(name).map_err(|reason| ParseError::BadLocation { name: name.to_owned(), reason })?;
+    Ok((Some(Prefix { name: name.to_owned(), location }), rest.trim()))
 }
 
 fn five_fields(text: &str) -> Result<Calendar, ParseError> {

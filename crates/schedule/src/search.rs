@@ -135,7 +135,9 @@ fn is_calm_around(calendar: &Calendar, zone: &TimeZone, mut stretch: Stretch, st
     if stretch.offset % 60 != 0 {
         return false;
     }
-    if stretch.end <= start.saturating_add(LOOK_AHEAD) && !stretch.next(zone).is_none_or(|next| is_plain(stretch, next)) {
+    if stretch.end <= start.saturating_add(LOOK_AHEAD)
+        && !stretch.next(zone).is_none_or(|next| is_plain(stretch, next))
+    {
         return false;
     }
     let look_back = if calendar.is_every_month() { LOOK_BACK_TO_MIDNIGHT } else { LOOK_BACK_TO_MONTH };

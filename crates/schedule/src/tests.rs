@@ -53,7 +53,10 @@ fn the_previous_occurrence_may_be_now() {
     let noon = at("2024-03-10T12:00:00-04:00");
     assert_eq!(daily.previous_at_or_before(noon, &zone), Some(at("2024-03-09T02:30:00-05:00")));
     let fold = at("2024-11-03T01:45:00-05:00");
-    assert_eq!(schedule("30 1 * * *").previous_at_or_before(fold, &zone), Some(at("2024-11-03T01:30:00-05:00")));
+    assert_eq!(
+        schedule("30 1 * * *").previous_at_or_before(fold, &zone),
+        Some(at("2024-11-03T01:30:00-05:00"))
+    );
     let exactly = at("2024-11-03T01:30:00-05:00");
     assert_eq!(schedule("30 1 * * *").previous_at_or_before(exactly, &zone), Some(exactly));
     let before = at("2024-11-03T01:29:59-05:00");

@@ -83,7 +83,9 @@ pub(crate) fn warnings(schedule: &Schedule, zone: &TimeZone, now: Timestamp) -> 
 fn below_a_minute(schedule: &Schedule, seconds: i64) -> Option<Warning> {
     (seconds < 60).then(|| Warning {
         code: WarningCode::BelowAMinute,
-        message: format!("`{schedule}` starts at most one Job a minute, because a Job is named after its minute"),
+        message: format!(
+            "`{schedule}` starts at most one Job a minute, because a Job is named after its minute"
+        ),
         hint: "use `* * * * *` and let the container do several rounds".to_owned(),
     })
 }

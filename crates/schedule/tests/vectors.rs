@@ -34,8 +34,7 @@ fn check(vector: &Value) -> Result<(), String> {
     let want: Vec<&str> =
         vector["next"].as_array().expect("a list").iter().map(|time| time.as_str().unwrap()).collect();
     let count = if vector["none"] == true { 5 } else { want.len() };
-    let got: Vec<String> =
-        schedule.after(from, &zone).take(count).map(|time| rfc3339(time, &zone)).collect();
+    let got: Vec<String> = schedule.after(from, &zone).take(count).map(|time| rfc3339(time, &zone)).collect();
     if got == want { Ok(()) } else { Err(format!("got {got:?}, want {want:?}")) }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use cronlet_object::{ApiError, Clock, Ids, Kind, Transaction};
@@ -47,7 +47,7 @@ pub(crate) struct Shared {
     pub(crate) discovery: Discovery,
     pub(crate) openapi: OpenApi,
     pub(crate) version: Document,
-    pub(crate) snapshots: Mutex<Snapshots>,
+    snapshots: Mutex<Snapshots>,
     clock: Arc<dyn Clock>,
     seeds: Mutex<fastrand::Rng>,
     requests: Arc<Semaphore>,
@@ -110,6 +110,11 @@ impl Shared {
     pub(crate) fn ids(&self) -> Ids {
         // A panic elsewhere cannot leave the generator in a state that matters.
         Ids::seeded(self.seeds.lock().unwrap_or_else(PoisonError::into_inner).u64(..))
+    }
+
+    /// The snapshots that are kept for further pages.
+    pub(crate) fn snapshots(&self) -> MutexGuard<'_, Snapshots> {
+        self.snapshots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the server is about to stop, now or later.

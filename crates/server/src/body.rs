@@ -4,7 +4,7 @@ use bytes::Bytes;
 use cronlet_object::{
     ApiError, Kind, Typed,
     document::{Decoded, Document, decode, read_json},
-    manifest, with_kind,
+    manifest, protobuf, with_kind,
 };
 use http::{HeaderMap, header::CONTENT_TYPE};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::DeleteOptions;
@@ -76,24 +76,37 @@ pub async fn read(body: axum::body::Body) -> Result<Bytes, ApiError> {
     }
 }
 
+impl Format {
+    fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
+        match media_type(headers).as_str() {
+            "" | "application/json" => Ok(Format::Json),
+            "application/yaml" => Ok(Format::Yaml),
+            protobuf::MEDIA_TYPE => Ok(Format::Protobuf),
+            _ => Err(ApiError::unsupported_media_type(
+                "the body of the request was in an unknown format - accepted media types include: \
+                 application/json, application/yaml, application/vnd.kubernetes.protobuf",
+            )),
+        }
+    }
+}
+
 impl Body {
     /// Reads a body that holds an object.
     ///
     /// # Errors
     /// 415 for a media type that is not understood; else as [`read`].
     pub async fn receive(headers: &HeaderMap, body: axum::body::Body) -> Result<Self, ApiError> {
-        let format = match media_type(headers).as_str() {
-            "" | "application/json" => Format::Json,
-            "application/yaml" => Format::Yaml,
-            "application/vnd.kubernetes.protobuf" => Format::Protobuf,
-            _ => {
-                return Err(ApiError::unsupported_media_type(
-                    "the body of the request was in an unknown format - accepted media types include: \
-                     application/json, application/yaml, application/vnd.kubernetes.protobuf",
-                ));
-            }
-        };
+        let format = Format::of(headers)?;
         Ok(Body { format, bytes: read(body).await? })
+    }
+
+    /// Reads a body that may be left out.
+    ///
+    /// # Errors
+    /// As [`Body::receive`]; what an empty body claims to be does not matter.
+    pub async fn receive_any(headers: &HeaderMap, body: axum::body::Body) -> Result<Option<Self>, ApiError> {
+        let bytes = read(body).await?;
+        if bytes.is_empty() { Ok(None) } else { Ok(Some(Body { format: Format::of(headers)?, bytes })) }
     }
 
     /// The object of a kind that the body holds.
@@ -150,7 +163,9 @@ impl Body {
                 .map_err(|error| expected.unrecognized(&format!("json parse error: {error}"), &self.bytes)),
             Format::Yaml => manifest::read_yaml(&self.bytes)
                 .map_err(|error| expected.unrecognized(&format!("yaml parse error: {error}"), &self.bytes)),
-            Format::Protobuf => unreachable!(), // XXX
+            Format::Protobuf => protobuf::decode(&self.bytes)
+                .map(|value| Document { value, duplicates: Vec::new() })
+                .map_err(|error| expected.unrecognized(&error.to_string(), &self.bytes)),
         }
     }
 }

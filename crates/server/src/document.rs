@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// A JSON document and its hash.
+/// A document and its hash.
 #[derive(Debug)]
 pub struct Document {
     body: Bytes,
@@ -14,9 +14,13 @@ pub struct Document {
 }
 
 impl Document {
-    /// Writes the document once and for all.
+    /// Writes a JSON document once and for all.
     pub fn new(value: &Value) -> Self {
-        let body = Bytes::from(value.to_string());
+        Document::of(value.to_string().into())
+    }
+
+    /// A document in another format.
+    pub fn of(body: Bytes) -> Self {
         let hash = Sha256::digest(&body).iter().map(|byte| format!("{byte:02X}")).collect();
         Document { body, hash }
     }

@@ -36,6 +36,8 @@ pub const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(10);
 pub const ANSWER_PIECE_BYTES: usize = 64 * 1024;
 /// How many snapshots are kept for the next pages of lists.
 pub const LIST_SNAPSHOTS_MAX: usize = 8;
+/// How long a snapshot is kept for the next page; as long as upstream's etcd keeps old revisions.
+pub const LIST_SNAPSHOT_TIME_MAX: Duration = Duration::from_secs(300);
 /// How many objects a collection deletion removes at once.
 pub const DELETIONS_AT_ONCE_MAX: usize = 64;
 /// How often a name is generated for `metadata.generateName` before giving up.

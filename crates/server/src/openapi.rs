@@ -1,16 +1,29 @@
-//! OpenAPI v3 documents: as much as kubectl needs to create, apply and explain.
+//! OpenAPI documents: as much as kubectl needs to create, apply and explain.
 //!
 //! For every kind they say that PATCH understands `fieldValidation`, which is how kubectl learns that the server checks
 //! fields itself, and which fields the kind has at its top. They say nothing about merge keys: kubectl then uses the
 //! ones compiled into it.
 
 use axum::response::Response;
-use cronlet_object::{Descriptor, Kind};
+use cronlet_object::{ApiError, Descriptor, Kind};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use jiff::{Timestamp, fmt::rfc2822::DateTimePrinter};
 use serde_json::{Map, Value, json};
 
 use crate::{discovery::group_version_text, document::Document, query::Query, reply};
+
+mod v2;
+
+/// `info.title` of every document.
+const TITLE: &str = "Kubernetes";
+/// `info.version` of every document.
+const VERSION: &str = "unversioned";
+/// What PATCH understands in its query. kubectl looks for `fieldValidation`.
+const QUERY_PARAMETERS: [&str; 3] = ["dryRun", "fieldManager", "fieldValidation"];
+/// The media type that kubectl wants the v2 document in, and the one it is called by when sent.
+const V2_ACCEPTED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+const V2_SENT: HeaderValue =
+    HeaderValue::from_static("application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
 
 /// How long a document may be kept under the URL that names its hash.
 const CACHE_HOURS: i64 = 365 * 24;
@@ -21,6 +34,7 @@ const METADATA_SCHEMA: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 pub struct OpenApi {
     index: Document,
     documents: Vec<(&'static str, &'static str, Document)>,
+    v2: Document,
 }
 
 impl OpenApi {
@@ -39,7 +53,24 @@ impl OpenApi {
                 (group_path(group, version), json!({"serverRelativeURL": url(group, version, document)}))
             })
             .collect();
-        OpenApi { index: Document::new(&json!({"paths": paths})), documents }
+        OpenApi {
+            index: Document::new(&json!({"paths": paths})),
+            documents,
+            v2: Document::of(v2::document().into()),
+        }
+    }
+
+    /// Answers `/openapi/v2`.
+    ///
+    /// # Errors
+    /// 406 unless the client accepts protobuf.
+    pub fn v2(&self, request: &HeaderMap) -> Result<Response, ApiError> {
+        let accepted = request.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        if accepted.into_iter().any(|value| value.contains(V2_ACCEPTED)) {
+            return Ok(self.v2.reply_unless_cached(V2_SENT, request));
+        }
+        let why = format!("406: Not Acceptable: OpenAPI v2 is served as {V2_ACCEPTED} only; for JSON see /openapi/v3");
+        Err(ApiError::not_acceptable(why))
     }
 
     /// Answers `/openapi/v3`.
@@ -105,7 +136,7 @@ fn group_document(group: &str, version: &str) -> Value {
     }
     json!({
         "openapi": "3.0.0",
-        "info": {"title": "Kubernetes", "version": "unversioned"},
+        "info": {"title": TITLE, "version": VERSION},
         "paths": paths,
         "components": {"schemas": schemas},
     })
@@ -129,7 +160,7 @@ fn group_version_kind(d: &Descriptor) -> Value {
 fn patch_operation(d: &Descriptor) -> Value {
     let parameter = |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string"}});
     json!({
-        "parameters": [parameter("dryRun"), parameter("fieldManager"), parameter("fieldValidation")],
+        "parameters": QUERY_PARAMETERS.map(parameter),
         "responses": {"200": {"description": "OK"}},
         "x-kubernetes-action": "patch",
         // An object here, a list on the schema.

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use cronlet_object::{ApiError, Snapshot};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::limits::LIST_SNAPSHOTS_MAX;
+use crate::limits::{LIST_SNAPSHOT_TIME_MAX, LIST_SNAPSHOTS_MAX};
 
 const TOKEN_VERSION: &str = "meta.k8s.io/v1";
 
@@ -57,23 +58,28 @@ impl Token {
 
 /// The latest snapshots from which first pages were cut, so that all pages of a list show the same state.
 #[derive(Debug, Default)]
-pub struct Snapshots(VecDeque<Snapshot>);
+pub struct Snapshots(VecDeque<(Timestamp, Snapshot)>);
 
 impl Snapshots {
-    /// Keeps a snapshot; the oldest makes room for it.
-    pub fn keep(&mut self, snapshot: &Snapshot) {
+    /// Keeps a snapshot that was taken `now`; if there are too many, the oldest makes room for it.
+    pub fn keep(&mut self, snapshot: &Snapshot, now: Timestamp) {
         if self.get(snapshot.revision()).is_some() {
             return;
         }
         if self.0.len() >= LIST_SNAPSHOTS_MAX {
             self.0.pop_front();
         }
-        self.0.push_back(snapshot.clone());
+        self.0.push_back((now, snapshot.clone()));
+    }
+
+    /// Forgets snapshots whose lists were most likely given up.
+    pub fn forget_old(&mut self, now: Timestamp) {
+        self.0.retain(|(taken, _)| now.duration_since(*taken).unsigned_abs() < LIST_SNAPSHOT_TIME_MAX);
     }
 
     /// The snapshot of exactly this revision, if it is kept.
     pub fn get(&self, revision: u64) -> Option<&Snapshot> {
-        self.0.iter().find(|snapshot| snapshot.revision() == revision)
+        self.0.iter().map(|(_, snapshot)| snapshot).find(|snapshot| snapshot.revision() == revision)
     }
 }
 

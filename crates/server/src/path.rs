@@ -23,6 +23,8 @@ pub enum Target {
         /// The version in the group.
         version: &'static str,
     },
+    /// `/openapi/v2`: one document about everything.
+    OpenApiV2,
     /// `/openapi/v3`: where the documents are.
     OpenApiIndex,
     /// `/openapi/v3/{api/v1, apis/{group}/{version}}`: the document of one group and version.
@@ -83,6 +85,7 @@ pub fn parse(path: &str) -> Result<Target, Unknown> {
         ["api"] => Ok(Target::CoreVersions),
         ["apis"] => Ok(Target::Groups),
         ["apis", group] => discovery::group(group).map(Target::Group).ok_or(Unknown::Resource),
+        ["openapi", "v2"] => Ok(Target::OpenApiV2),
         ["openapi", "v3"] => Ok(Target::OpenApiIndex),
         ["openapi", "v3", "api", version] => document("", version),
         ["openapi", "v3", "apis", group, version] => document(group, version),

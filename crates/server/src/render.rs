@@ -10,7 +10,7 @@ use cronlet_object::{ApiError, Draft, Kind, Object, Typed, table, with_kind};
 use futures_util::stream;
 use http::StatusCode;
 use jiff::Timestamp;
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{Value, json};
 
 use crate::{
     limits::ANSWER_PIECE_BYTES,
@@ -56,7 +56,11 @@ impl ListMeta {
     }
 
     fn json(&self) -> String {
-        let mut meta = json!({"resourceVersion": self.revision.to_string()});
+        let mut meta = json!({});
+        // What only a dry run has made is at no revision.
+        if self.revision > 0 {
+            meta["resourceVersion"] = json!(self.revision.to_string());
+        }
         if let Some(token) = &self.continue_token {
             meta["continue"] = json!(token);
         }
@@ -96,14 +100,6 @@ impl Renderer {
         let mut text = String::with_capacity(object.json().len());
         self.object(&mut text, object, true);
         reply::json_text(code, text)
-    }
-
-    /// The answer to a dry run that created an object: it was not stored and has no revision.
-    pub fn dry_run_answer(&self, code: StatusCode, draft: Draft) -> Response {
-        let mut text = String::new();
-        self.object(&mut text, &draft.seal(0), true);
-        // The first place: nothing that a client may choose stands before it.
-        reply::json_text(code, text.replacen("\"resourceVersion\":\"0\",", "", 1))
     }
 
     /// Writes an object as it stands alone.
@@ -220,16 +216,8 @@ fn partial(out: &mut String, version: MetaVersion, object: &Object) {
     out.push_str("{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"");
     out.push_str(version.api_version());
     out.push_str("\",\"metadata\":");
-    out.push_str(metadata(object));
+    out.push_str(object.metadata_json());
     out.push('}');
-}
-
-/// The text of an object's metadata.
-fn metadata(object: &Object) -> &str {
-    let start = &object.json_tail()["\"metadata\":".len()..];
-    // Reads no further than the end of the metadata.
-    let first = serde_json::Deserializer::from_str(start).into_iter::<&RawValue>().next();
-    first.and_then(Result::ok).map_or("{}", RawValue::get)
 }
 
 /// A list in pieces of about [`ANSWER_PIECE_BYTES`].

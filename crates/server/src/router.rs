@@ -75,14 +75,27 @@ fn health(request: &Request, checks: &[(&str, bool)]) -> Response {
 }
 
 async fn handle(State(api): State<Api>, request: Request) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     // A defect in one answer must not take the connection's other requests with it.
     let answer = AssertUnwindSafe(answer(api.shared(), request)).catch_unwind().await;
+    let answer = answer.unwrap_or_else(|_panic| {
+        let why = "Internal error occurred: the server failed while handling the request; its log has the cause";
+        Err(ApiError::internal(why))
+    });
     match answer {
-        Ok(Ok(response)) => response,
-        Ok(Err(error)) => reply::error(&error),
-        Err(_) => reply::error(&ApiError::internal(
-            "Internal error occurred: the server failed while handling the request; its log has the cause",
-        )),
+        Ok(response) => {
+            tracing::debug!(%method, path, code = response.status().as_u16(), "answered");
+            response
+        }
+        Err(error) => {
+            let code = error.code();
+            if code == 500 {
+                tracing::error!(%method, path, %error, "a request failed");
+            } else {
+                tracing::debug!(%method, path, code, %error, "refused");
+            }
+            reply::error(&error)
+        }
     }
 }
 
@@ -152,6 +165,7 @@ fn discover(api: &Shared, call: &Call, target: Target) -> Result<Response, ApiEr
         Target::Groups => Ok(api.discovery.groups(negotiate::discovery_form(headers)?, headers)),
         Target::Group(group) => Ok(api.discovery.group(group)),
         Target::Resources { group, version } => Ok(api.discovery.resources(group, version)),
+        Target::OpenApiV2 => api.openapi.v2(headers),
         Target::OpenApiIndex => Ok(api.openapi.index(headers)),
         Target::OpenApiDocument { group, version } => {
             let document = api.openapi.document(group, version, &call.query, headers, api.now());

@@ -68,18 +68,9 @@ async fn write(
     let committed = api.commit(transaction, key.kind, &key.name).await?;
     let object = match &committed.changes[0].new {
         Some(object) => object.clone(),
-        None => Arc::new(restamped(old, committed.revision)),
+        None => Arc::new(old.restamped(committed.revision)),
     };
     Ok(Outcome { object, warnings })
-}
-
-/// The last state of an object with the revision at which it went away, as upstream tells of deletions.
-fn restamped(object: &Object, revision: u64) -> Object {
-    let old = format!("\"resourceVersion\":\"{}\"", object.revision());
-    let new = format!("\"resourceVersion\":\"{revision}\"");
-    // The first place: nothing that a client may choose stands before it.
-    let json = object.json().replacen(&old, &new, 1);
-    Object::restore(object.key().clone(), revision, &json).expect("only the revision differs from a readable object")
 }
 
 impl Part {

@@ -28,5 +28,5 @@ pub use disk::{Disk, DiskError, Loaded, OpenError};
 pub use history::{Expired, History};
 pub use sqlite::SqliteDisk;
 pub use state::{Batch, Committed, Refusal, State};
-pub use store::Store;
+pub use store::{Store, Subscriber};
 pub use watch::Watch;

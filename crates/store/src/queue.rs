@@ -60,21 +60,23 @@ struct Waiting {
 }
 
 impl Queue {
-    /// Adds a transaction, or gives it back with the reason.
-    pub(crate) fn submit(&self, submission: Submission) -> Result<(), (Submission, Refusal)> {
+    /// Adds a transaction, or answers at once that it is not accepted.
+    pub(crate) fn submit(&self, submission: Submission) {
         let mut waiting = self.lock();
-        if waiting.closed {
-            return Err((submission, Refusal::Stopped));
-        }
         let bytes = waiting.bytes + submission.bytes;
         let full = waiting.submissions.len() >= QUEUE_TRANSACTIONS_MAX || bytes > QUEUE_BYTES_MAX;
-        if full && !waiting.submissions.is_empty() {
-            return Err((submission, Refusal::Overloaded));
-        }
-        waiting.bytes = bytes;
-        waiting.submissions.push_back(submission);
-        self.arrived.notify_one();
-        Ok(())
+        let refusal = if waiting.closed {
+            Refusal::Stopped
+        } else if full && !waiting.submissions.is_empty() {
+            Refusal::Overloaded
+        } else {
+            waiting.bytes = bytes;
+            waiting.submissions.push_back(submission);
+            self.arrived.notify_one();
+            return;
+        };
+        drop(waiting);
+        (submission.done)(Err(refusal));
     }
 
     /// Adds a query.
@@ -142,58 +144,70 @@ fn bytes(transaction: &Transaction) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use cronlet_object::{Draft, api::ConfigMap};
 
     use super::*;
 
-    fn submission(payload: usize) -> Submission {
-        let mut object = ConfigMap::default();
-        object.data = Some([("payload".to_owned(), "x".repeat(payload))].into());
-        let writes = vec![Write::Create(Draft::of(&object))];
-        Submission::new(Transaction { writes, ..Transaction::default() }, Box::new(drop))
-    }
-
-    fn refusal(outcome: Result<(), (Submission, Refusal)>) -> Option<Refusal> {
-        outcome.err().map(|(_, refusal)| refusal)
+    /// Submits a transaction of about `payload` bytes; tells why it was not accepted.
+    fn submit(queue: &Queue, payload: usize) -> Option<Refusal> {
+        let data = Some([("payload".to_owned(), "x".repeat(payload))].into());
+        let writes = vec![Write::Create(Draft::of(&ConfigMap { data, ..ConfigMap::default() }))];
+        let (answer, answered) = mpsc::channel();
+        let done = Box::new(move |outcome: Result<_, _>| answer.send(outcome.err()).unwrap());
+        queue.submit(Submission::new(Transaction { writes, ..Transaction::default() }, done));
+        answered.try_recv().ok().flatten()
     }
 
     #[test]
     fn the_number_of_waiting_transactions_is_bounded() {
         let queue = Queue::default();
         for _ in 0..QUEUE_TRANSACTIONS_MAX {
-            assert_eq!(refusal(queue.submit(submission(0))), None);
+            assert_eq!(submit(&queue, 0), None);
         }
-        assert_eq!(refusal(queue.submit(submission(0))), Some(Refusal::Overloaded));
+        assert_eq!(submit(&queue, 0), Some(Refusal::Overloaded));
         assert_eq!(queue.take().unwrap().submissions.len(), BATCH_TRANSACTIONS_MAX);
-        assert_eq!(refusal(queue.submit(submission(0))), None);
+        assert_eq!(submit(&queue, 0), None);
     }
 
     #[test]
     fn the_bytes_of_waiting_transactions_are_bounded_but_for_a_single_one() {
         let queue = Queue::default();
-        assert_eq!(refusal(queue.submit(submission(QUEUE_BYTES_MAX))), None);
-        assert_eq!(refusal(queue.submit(submission(0))), Some(Refusal::Overloaded));
+        assert_eq!(submit(&queue, QUEUE_BYTES_MAX), None);
+        assert_eq!(submit(&queue, 0), Some(Refusal::Overloaded));
         assert_eq!(queue.take().unwrap().submissions.len(), 1);
         assert_eq!(queue.lock().bytes, 0);
-        assert_eq!(refusal(queue.submit(submission(0))), None);
+        assert_eq!(submit(&queue, 0), None);
     }
 
     #[test]
     fn a_batch_is_bounded_in_bytes() {
         let queue = Queue::default();
         for _ in 0..3 {
-            assert_eq!(refusal(queue.submit(submission(BATCH_BYTES_MAX / 2))), None);
+            assert_eq!(submit(&queue, BATCH_BYTES_MAX / 2), None);
         }
         let sizes: Vec<_> = (0..3).map(|_| queue.take().unwrap().submissions.len()).collect();
         assert_eq!(sizes, [1, 1, 1]);
     }
 
     #[test]
+    fn the_number_of_waiting_queries_is_bounded() {
+        let queue = Queue::default();
+        for _ in 0..QUEUE_QUERIES_MAX {
+            assert_eq!(queue.query(Box::new(|_| ())), Ok(()));
+        }
+        assert_eq!(queue.query(Box::new(|_| ())), Err(Refusal::Overloaded));
+        assert_eq!(queue.take().unwrap().queries.len(), QUEUE_QUERIES_MAX);
+        assert_eq!(queue.query(Box::new(|_| ())), Ok(()));
+    }
+
+    #[test]
     fn what_was_accepted_before_closing_is_still_handed_over() {
         let queue = Queue::default();
-        assert_eq!(refusal(queue.submit(submission(0))), None);
+        assert_eq!(submit(&queue, 0), None);
         queue.close();
-        assert_eq!(refusal(queue.submit(submission(0))), Some(Refusal::Stopped));
+        assert_eq!(submit(&queue, 0), Some(Refusal::Stopped));
         assert_eq!(queue.query(Box::new(|_| ())), Err(Refusal::Stopped));
         assert_eq!(queue.take().unwrap().submissions.len(), 1);
         assert!(queue.take().is_none());

@@ -15,8 +15,8 @@ use crate::{
     writer::Writer,
 };
 
-/// Called after each commit.
-type Subscriber = Box<dyn Fn(&Snapshot, &[Change]) + Send + Sync>;
+/// Called after each batch of commits; see [`Store::on_commit`].
+pub type Subscriber = Box<dyn Fn(&Snapshot, &[Change]) + Send + Sync>;
 
 /// A handle of the store; clones are handles of the same store. When the last one is dropped, what was accepted is
 /// committed and the disk is closed.
@@ -54,11 +54,7 @@ impl Store {
         transaction: Transaction,
         done: impl FnOnce(Result<Committed, Refusal>) + Send + 'static,
     ) {
-        if let Err((submission, refusal)) =
-            self.shared.queue.submit(Submission::new(transaction, Box::new(done)))
-        {
-            (submission.done)(Err(refusal));
-        }
+        self.shared.queue.submit(Submission::new(transaction, Box::new(done)));
     }
 
     /// Commits a transaction: when this returns, it is durable and visible. Dropping the future does not take an
@@ -75,7 +71,7 @@ impl Store {
 
     /// Has `f` called after each batch of commits, in order, with the state and the changes since the last call. It
     /// runs on the writer thread, which it must not hold up, and must not keep a [`Store`]: it would keep itself alive.
-    pub fn on_commit(&self, f: Box<dyn Fn(&Snapshot, &[Change]) + Send + Sync>) {
+    pub fn on_commit(&self, f: Subscriber) {
         self.shared.subscribers.lock().expect("subscribers do not panic").push(f);
     }
 

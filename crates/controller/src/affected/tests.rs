@@ -7,7 +7,7 @@ use cronlet_object::{
 use serde_json::{Value, json};
 
 use super::*;
-use crate::testing::World;
+use crate::testing::{World, at};
 
 /// What replacing or adding an object wakes, as `Controller name`.
 fn woken<T: Resource>(world: &mut World, object: Value) -> Vec<String> {
@@ -59,6 +59,38 @@ fn a_job_wakes_its_controllers() {
         ["CronJob cj", "Job j", "Ttl j"],
         "the former owner as well"
     );
+}
+
+#[test]
+fn the_start_of_a_job_wakes_everyone_but_who_started_it() {
+    let mut world = World::new("2026-03-01T10:00:00Z");
+    let key = world.put_json::<CronJob>(json!({
+        "metadata": {"name": "cj", "creationTimestamp": "2026-03-01T09:59:30Z", "annotations": {"a": "b"}},
+        "spec": {"schedule": "* * * * *", "jobTemplate": {"spec": {"template": {"spec": {
+            "restartPolicy": "Never", "containers": [{"name": "c", "image": "busybox:1.36"}],
+        }}}}},
+    }));
+    let plan = world.plan(Controller::CronJob, &key);
+    let changes = world.commit(plan.transaction);
+    let woken: Vec<String> = changes.iter().flat_map(|change| shown(&world, change)).collect();
+    assert_eq!(woken, ["Job cj-29539320", "Ttl cj-29539320"]);
+
+    let mut edit = |world: &mut World, change: &dyn Fn(&mut CronJob)| {
+        let old = world.get(&key).cloned();
+        let mut cron_job = world.decode::<CronJob>(&key);
+        change(&mut cron_job);
+        world.put(&cron_job);
+        shown(world, &Change { revision: world.snapshot.revision(), old, new: world.get(&key).cloned() })
+    };
+    let cleared = edit(&mut world, &|cron_job| cron_job.status.as_mut().unwrap().active = None);
+    assert_eq!(cleared, ["CronJob cj"], "a change of the status by someone else");
+    let annotated = edit(&mut world, &|cron_job| cron_job.metadata.annotations = None);
+    assert_eq!(annotated, ["CronJob cj"]);
+    let both = edit(&mut world, &|cron_job| {
+        cron_job.spec.suspend = Some(true);
+        cron_job.status.as_mut().unwrap().last_schedule_time = Some(Time(at("2026-03-01T10:05:00Z")));
+    });
+    assert_eq!(both, ["CronJob cj"]);
 }
 
 #[test]

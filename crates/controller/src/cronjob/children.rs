@@ -38,12 +38,6 @@ pub(super) struct Child {
 
 /// The few fields that are read of every Job at every look: decoding whole Jobs would dominate a tick.
 #[derive(Default, Deserialize)]
-struct Glance<'a> {
-    #[serde(borrow, default)]
-    status: Status<'a>,
-}
-
-#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Status<'a> {
     start_time: Option<Timestamp>,
@@ -73,7 +67,8 @@ impl Condition<'_> {
 impl Child {
     /// Reads a Job.
     pub fn of(object: &Arc<Object>) -> Self {
-        let status = serde_json::from_str::<Glance>(object.json()).unwrap_or_default().status;
+        let status = object.status_json().and_then(|text| serde_json::from_str::<Status>(text).ok());
+        let status = status.unwrap_or_default();
         Child {
             object: object.clone(),
             outcome: status.conditions.iter().find_map(Condition::outcome),

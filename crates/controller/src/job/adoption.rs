@@ -6,7 +6,7 @@ use cronlet_object::{
     selector::Selector,
 };
 
-use super::pod::Pod;
+use super::pod::{Pod, is_settled};
 
 /// The label of a Job's pods by which generated selectors find them.
 const CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
@@ -14,8 +14,10 @@ const CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
 /// The pods of a Job, and those that it lets go.
 #[derive(Debug, Default)]
 pub(super) struct Claim<'a> {
-    /// The Job's pods, adopted ones last.
+    /// The Job's pods that still matter to it, adopted ones last.
     pub(super) pods: Vec<Pod<'a>>,
+    /// The Job's pods that have ended and been counted. A large Job has many, so they are not read.
+    pub(super) settled: Vec<&'a Object>,
     /// Pods that the Job owns but whose labels it does not select any more.
     pub(super) released: Vec<&'a Object>,
 }
@@ -26,7 +28,7 @@ pub(super) fn claim<'a>(snapshot: &'a Snapshot, job: &'a Object, selector: &Sele
     let selects = |pod: &Object| selector.matches(|label| pod.meta().labels.get(label));
     for pod in owned(snapshot, job) {
         if selects(pod) {
-            claim.pods.push(Pod::read(pod, false));
+            if is_settled(pod) { claim.settled.push(pod) } else { claim.pods.push(Pod::read(pod, false)) }
         } else if job.meta().deleted.is_none() {
             claim.released.push(pod);
         }

@@ -9,18 +9,29 @@ use cronlet_object::{
 };
 use jiff::Timestamp;
 
-use super::{limits, pod::Pod, verdict::Verdict};
+use super::{limits, pod::Pod, situation::Situation, status::Progress, verdict::Verdict};
 
 /// Annotation of a Job: the time that a CronJob created it for.
 const SCHEDULED: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
 
-/// Whether the CronJob controller created a Job, and so has entered its run.
-pub(super) fn is_entered(job: &Job) -> bool {
-    scheduled(job).is_some()
+/// What the ledger is to know after a pass: that a run has begun, unless a CronJob's tick has entered it, or that it has
+/// ended. `settled` are the pods that earlier passes counted.
+pub(super) fn entry(
+    situation: &Situation<'_>,
+    job: &Job,
+    progress: &Progress,
+    verdict: Option<&Verdict>,
+    settled: &[&Object],
+) -> Option<Run> {
+    let begins = situation.status.start_time.is_none() && progress.status.start_time.is_some();
+    match verdict.filter(|_| progress.finished) {
+        Some(verdict) => Some(ended(situation, job, verdict, settled)),
+        None => (begins && scheduled(job).is_none()).then(|| begun(situation, job)),
+    }
 }
 
-/// A run that has begun.
-pub(super) fn begun(object: &Object, job: &Job, now: Timestamp) -> Run {
+fn begun(situation: &Situation<'_>, job: &Job) -> Run {
+    let object = situation.object;
     let owner = object.meta().controller().filter(|owner| owner.kind.as_ref() == "CronJob");
     Run {
         job_uid: object.meta().uid.as_ref().to_owned(),
@@ -28,21 +39,21 @@ pub(super) fn begun(object: &Object, job: &Job, now: Timestamp) -> Run {
         job: object.name().to_owned(),
         cronjob: owner.map(|owner| owner.name.as_ref().to_owned()),
         scheduled: scheduled(job),
-        created: object.meta().created.unwrap_or(now),
+        created: object.meta().created.unwrap_or(situation.now),
         finished: None,
         outcome: None,
         containers: Vec::new(),
     }
 }
 
-/// A run that has ended.
-pub(super) fn ended(object: &Object, job: &Job, verdict: &Verdict, pods: &[Pod<'_>], now: Timestamp) -> Run {
+fn ended(situation: &Situation<'_>, job: &Job, verdict: &Verdict, settled: &[&Object]) -> Run {
     let outcome = if verdict.success { "Complete" } else { &verdict.reason };
+    let settled: Vec<Pod<'_>> = settled.iter().map(|pod| Pod::read(pod, false)).collect();
     Run {
-        finished: Some(now),
+        finished: Some(situation.now),
         outcome: Some(outcome.to_owned()),
-        containers: exits(pods),
-        ..begun(object, job, now)
+        containers: exits(settled.iter().chain(&situation.pods)),
+        ..begun(situation, job)
     }
 }
 
@@ -51,15 +62,15 @@ fn scheduled(job: &Job) -> Option<Timestamp> {
 }
 
 /// How the containers of all pods ended, in the order in which they did.
-fn exits(pods: &[Pod<'_>]) -> Vec<ContainerExit> {
-    let mut exits: Vec<ContainerExit> = pods.iter().flat_map(exits_of).collect();
+fn exits<'a>(pods: impl Iterator<Item = &'a Pod<'a>>) -> Vec<ContainerExit> {
+    let mut exits: Vec<ContainerExit> = pods.flat_map(exits_of).collect();
     exits.sort_by_key(|exit| Reverse(exit.finished));
     exits.truncate(limits::LEDGER_CONTAINERS_MAX);
     exits.reverse();
     exits
 }
 
-fn exits_of<'a>(pod: &'a Pod<'_>) -> impl Iterator<Item = ContainerExit> + 'a {
+fn exits_of<'a>(pod: &'a Pod<'a>) -> impl Iterator<Item = ContainerExit> + 'a {
     let status = &pod.view.status;
     status.init_container_statuses.iter().chain(&status.container_statuses).filter_map(|container| {
         let end = container.terminated()?;

@@ -50,7 +50,8 @@ pub(super) fn advance(
         None if !situation.is_deleting() => progress.show_suspension(situation, &mut list),
         None => {}
         Some(verdict) if verdict.stands => {
-            if !account.more && census.active + census.terminating == 0 {
+            let waits = account.more || census.active + census.terminating > 0;
+            if !waits {
                 progress.finish(situation, verdict, &mut list);
             }
         }

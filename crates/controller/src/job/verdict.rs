@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::{
     conditions::{self, FAILURE_TARGET, SUCCESS_CRITERIA_MET},
     failure_policy::{self, Action},
+    pod::Pod,
     situation::Situation,
     success_policy,
 };
@@ -80,7 +81,7 @@ fn restarts_exceed(situation: &Situation<'_>, limit: usize) -> bool {
     if !situation.spec.restarts_in_place {
         return false;
     }
-    let restarts: u64 = situation.pods.iter().map(|pod| pod.restarts_while_alive()).sum();
+    let restarts: u64 = situation.pods.iter().map(Pod::restarts_while_alive).sum();
     // Upstream's rule: restarts fail the Job at the limit, failed pods only above it. A limit of 0 tolerates none.
     restarts >= u64::try_from(limit.max(1)).unwrap_or(u64::MAX)
 }

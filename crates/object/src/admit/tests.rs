@@ -1,10 +1,13 @@
+#![expect(clippy::needless_pass_by_value, reason = "the values are written where they are passed")]
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    Kind, document,
+    Kind,
     api::{ConfigMap, CronJob, Job, Namespace, Pod, Secret, ServiceAccount},
+    document,
 };
 
 mod messages;
@@ -71,7 +74,8 @@ pub(super) fn pod(patch: Value) -> Value {
 
 #[test]
 fn a_new_job_is_completed_as_upstream_completes_it() {
-    let object = stored(job(json!({"status": {"succeeded": 3}, "metadata": {"uid": "mine", "selfLink": "x"}})));
+    let object =
+        stored(job(json!({"status": {"succeeded": 3}, "metadata": {"uid": "mine", "selfLink": "x"}})));
     let value = object.value();
     let uid = value["metadata"]["uid"].as_str().unwrap();
     assert_ne!(uid, "mine");
@@ -128,6 +132,8 @@ fn a_job_shares_its_templates_labels_unless_it_has_its_own() {
     assert_eq!(object.meta().labels.get("app"), Some("x"));
     let own = stored(job(json!({"spec": template, "metadata": {"labels": {"a": "b"}}})));
     assert_eq!(Vec::from_iter(own.meta().labels.iter()), [("a", "b")]);
+    let equal = stored(job(json!({"spec": template, "metadata": {"labels": {"app": "x"}}})));
+    assert_eq!(Vec::from_iter(equal.meta().labels.iter()), [("app", "x")]);
 }
 
 #[test]
@@ -186,7 +192,12 @@ fn a_new_pod_is_completed_as_upstream_completes_it() {
     assert_eq!(spec["volumes"][1]["hostPath"]["type"], "");
     assert_eq!(spec["volumes"][2]["secret"]["defaultMode"], 420);
     assert_eq!(
-        [&spec["serviceAccountName"], &spec["serviceAccount"], &spec["restartPolicy"], &spec["preemptionPolicy"]],
+        [
+            &spec["serviceAccountName"],
+            &spec["serviceAccount"],
+            &spec["restartPolicy"],
+            &spec["preemptionPolicy"]
+        ],
         ["default", "default", "Always", "PreemptLowerPriority"]
     );
     assert_eq!((&spec["enableServiceLinks"], &spec["priority"]), (&json!(true), &json!(0)));
@@ -208,8 +219,12 @@ fn names_are_generated_from_their_base() {
 
 #[test]
 fn an_object_that_claims_to_be_stored_is_not_created() {
-    let error = try_create(json!({"kind": "ConfigMap", "metadata": {"name": "c", "resourceVersion": "3"}})).unwrap_err();
-    assert_eq!((error.code(), error.message()), (400, "resourceVersion should not be set on objects to be created"));
+    let error = try_create(json!({"kind": "ConfigMap", "metadata": {"name": "c", "resourceVersion": "3"}}))
+        .unwrap_err();
+    assert_eq!(
+        (error.code(), error.message()),
+        (400, "resourceVersion should not be set on objects to be created")
+    );
 }
 
 #[test]
@@ -226,7 +241,9 @@ fn string_data_of_a_secret_goes_into_data() {
 
 #[test]
 fn a_namespace_carries_its_name_and_its_finalizer() {
-    let object = stored(json!({"kind": "Namespace", "metadata": {"name": "team", "labels": {"kubernetes.io/metadata.name": "x"}}}));
+    let object = stored(
+        json!({"kind": "Namespace", "metadata": {"name": "team", "labels": {"kubernetes.io/metadata.name": "x"}}}),
+    );
     let namespace: Namespace = object.decode();
     assert_eq!(object.meta().labels.get("kubernetes.io/metadata.name"), Some("team"));
     assert_eq!(namespace.spec.unwrap().finalizers.unwrap(), ["kubernetes"]);
@@ -279,11 +296,14 @@ fn a_status_write_changes_the_status_and_metadata_only() {
 #[test]
 fn the_last_finalizer_of_a_deleted_object_takes_it_along() {
     let mut config_map: ConfigMap =
-        stored(json!({"kind": "ConfigMap", "metadata": {"name": "c", "finalizers": ["x.io/f", "x.io/g"]}})).decode();
+        stored(json!({"kind": "ConfigMap", "metadata": {"name": "c", "finalizers": ["x.io/f", "x.io/g"]}}))
+            .decode();
     config_map.metadata.deletion_timestamp = Some(whole_seconds(now()));
     config_map.metadata.deletion_grace_period_seconds = Some(0);
     let old = Draft::of(&config_map).seal(11);
-    let with = |finalizers: Value| try_patch(&old, json!({"metadata": {"finalizers": finalizers}}), Subresource::Main);
+    let with = |finalizers: Value| {
+        try_patch(&old, json!({"metadata": {"finalizers": finalizers}}), Subresource::Main)
+    };
     assert!(matches!(with(json!(["x.io/g"])), Ok(Updated::Replace(_))));
     assert!(matches!(with(Value::Null), Ok(Updated::Remove)));
     let error = with(json!(["x.io/f", "x.io/h", "x.io/a"])).unwrap_err();
@@ -296,10 +316,13 @@ fn the_last_finalizer_of_a_deleted_object_takes_it_along() {
 
 #[test]
 fn a_service_account_is_not_overwritten_blindly() {
-    let old = stored(json!({"kind": "ServiceAccount", "metadata": {"name": "a"}, "secrets": [{"name": "s", "kind": "K"}]}));
+    let old = stored(
+        json!({"kind": "ServiceAccount", "metadata": {"name": "a"}, "secrets": [{"name": "s", "kind": "K"}]}),
+    );
     let account: ServiceAccount = old.decode();
     assert_eq!(account.secrets.unwrap()[0].kind, None);
-    let error = try_patch(&old, json!({"metadata": {"resourceVersion": null}}), Subresource::Main).unwrap_err();
+    let error =
+        try_patch(&old, json!({"metadata": {"resourceVersion": null}}), Subresource::Main).unwrap_err();
     assert_eq!(
         error.message(),
         "ServiceAccount \"a\" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update"
@@ -320,7 +343,10 @@ fn old_cronjobs_may_keep_what_new_ones_may_not_have() {
     let patch = |spec: Value| try_patch(&old, json!({"spec": spec}), Subresource::Main);
     assert!(matches!(patch(json!({"schedule": "TZ=UTC 1 0 * * *"})), Ok(Updated::Replace(_))));
     let error = patch(json!({"timeZone": "Etc/UTC"})).unwrap_err();
-    assert!(error.message().ends_with("cannot use both timeZone field and TZ or CRON_TZ in schedule"), "{error}");
+    assert!(
+        error.message().ends_with("cannot use both timeZone field and TZ or CRON_TZ in schedule"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -345,7 +371,8 @@ fn a_suspended_job_may_get_other_resources_but_no_other_image() {
     status.start_time = Some(whole_seconds(now()));
     let started = Draft::of(&job).seal(12);
     assert_eq!(refused(with(&started, bigger.clone())), "spec.template");
-    let suspension = crate::api::JobCondition { type_: "Suspended".into(), status: "True".into(), ..Default::default() };
+    let suspension =
+        crate::api::JobCondition { type_: "Suspended".into(), status: "True".into(), ..Default::default() };
     job.status.get_or_insert_default().conditions = Some(vec![suspension]);
     assert!(matches!(with(&Draft::of(&job).seal(13), bigger), Ok(Updated::Replace(_))));
 }

@@ -23,8 +23,8 @@ fn is_break(byte: u8) -> bool {
     matches!(byte, b'\r' | b'\n')
 }
 
-/// The place that Go names: the first character that cannot stand where it does, or the start of a last group that
-/// is cut short.
+/// The place that Go names: the first character that cannot stand where it does, or the start of a last
+/// group that is cut short.
 fn fault(text: &[u8]) -> usize {
     let mut in_group = 0;
     let mut places = text.iter().enumerate().filter(|(_, byte)| !is_break(**byte));

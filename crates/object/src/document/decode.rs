@@ -1,7 +1,7 @@
 //! A value into a typed object, noting the fields that its type does not have.
 //!
-//! Serde's own value deserializer says neither which fields it passed over nor in which struct a type error lies;
-//! this one knows both, because every step down carries the trail and the name of the struct.
+//! Serde's own value deserializer says neither which fields it passed over nor in which struct a type error
+//! lies; this one knows both, because every step down carries the trail and the name of the struct.
 
 use std::any::type_name;
 use std::cell::RefCell;
@@ -64,8 +64,8 @@ impl Error for TypeError {
 
 /// Decodes `value`, tolerating and naming unknown fields.
 ///
-/// As in Go, `null` stands for the zero value everywhere, quantities come out in canonical form, and base64 may
-/// contain line breaks. Unlike in Go, the names of fields must have their exact case.
+/// As in Go, `null` stands for the zero value everywhere, quantities come out in canonical form, and base64
+/// may contain line breaks. Unlike in Go, the names of fields must have their exact case.
 ///
 /// # Errors
 /// A value of another type than its place wants: the first one found.

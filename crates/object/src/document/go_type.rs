@@ -2,8 +2,8 @@
 
 use std::any::type_name;
 
-/// The Go type that stands for `T`: `int32`, `[]v1.Container`, `map[string]string`. It is for messages only; an
-/// unforeseen type goes by its Rust name.
+/// The Go type that stands for `T`: `int32`, `[]v1.Container`, `map[string]string`. It is for messages
+/// only; an unforeseen type goes by its Rust name.
 pub(super) fn go_type<T>() -> String {
     translate(type_name::<T>())
 }

@@ -1,5 +1,7 @@
 //! ConfigMaps.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::Rules;
@@ -55,8 +57,8 @@ impl Rules for ConfigMap {
     }
 
     fn row(&self, now: Timestamp) -> Row {
-        let keys = self.data.as_ref().map_or(0, |data| data.len());
-        let binary_keys = self.binary_data.as_ref().map_or(0, |data| data.len());
+        let keys = self.data.as_ref().map_or(0, BTreeMap::len);
+        let binary_keys = self.binary_data.as_ref().map_or(0, BTreeMap::len);
         Row::of([
             table::name(&self.metadata),
             (keys + binary_keys).into(),

@@ -42,9 +42,7 @@ impl Rules for Job {
     ];
 
     fn set_defaults(&mut self) {
-        let spec = self.spec.get_or_insert_default();
-        spec::set_defaults(spec);
-        selector::share_template_labels(&mut self.metadata, spec);
+        spec::set_defaults(self.spec.get_or_insert_default());
     }
 
     fn prepare_create(&mut self) {
@@ -54,6 +52,7 @@ impl Rules for Job {
 
     fn prepare_update(&mut self, old: &Self) {
         self.status.clone_from(&old.status);
+        self.finish();
     }
 
     fn prepare_status_update(&mut self, old: &Self) {

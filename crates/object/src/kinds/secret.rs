@@ -1,5 +1,7 @@
 //! Secrets.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 
@@ -69,7 +71,7 @@ impl Rules for Secret {
         Row::of([
             table::name(&self.metadata),
             self.type_.as_deref().unwrap_or_default().into(),
-            self.data.as_ref().map_or(0, |data| data.len()).into(),
+            self.data.as_ref().map_or(0, BTreeMap::len).into(),
             table::age_of(&self.metadata, now),
         ])
     }

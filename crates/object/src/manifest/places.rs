@@ -24,8 +24,8 @@ pub(super) enum Children {
 impl Node {
     /// The node at `path`, or the last one on the way there and `false`.
     ///
-    /// A path does not tell a point in a key from the point before a key (`metadata.annotations.example.com/x`), so
-    /// the longest key that fits is taken.
+    /// A path does not tell a point in a key from the point before a key
+    /// (`metadata.annotations.example.com/x`), so the longest key that fits is taken.
     pub(super) fn find(&self, path: &str) -> (&Node, bool) {
         let path = path.strip_prefix('.').unwrap_or(path);
         if path.is_empty() {

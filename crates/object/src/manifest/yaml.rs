@@ -13,7 +13,7 @@ use super::places::{Children, Node};
 use super::span::Source;
 use crate::document::Trail;
 use crate::limits::{
-    MANIFEST_DEPTH_MAX, FIELD_PROBLEMS_MAX, MANIFEST_NODES_MAX, MANIFEST_REPEATED_NODES_MAX,
+    FIELD_PROBLEMS_MAX, MANIFEST_DEPTH_MAX, MANIFEST_NODES_MAX, MANIFEST_REPEATED_NODES_MAX,
 };
 
 /// A document as read.

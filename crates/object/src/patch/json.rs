@@ -21,8 +21,8 @@ pub(super) fn apply(target: &Value, patch: &Value) -> Result<Value, PatchError> 
     Ok(result)
 }
 
-/// Refuses what would let a small patch grow into a large or deep object: copies of copies, and values put below
-/// values put before.
+/// Refuses what would let a small patch grow into a large or deep object: copies of copies, and values put
+/// below values put before.
 fn check_bounds(
     document: &Value,
     operation: &PatchOperation,

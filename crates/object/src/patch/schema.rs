@@ -1,8 +1,9 @@
-//! Which lists of the built-in kinds merge by which key (upstream's `patchStrategy` and `patchMergeKey` tags).
+//! Which lists of the built-in kinds merge by which key (upstream's `patchStrategy` and `patchMergeKey`
+//! tags).
 //!
 //! The table is a graph of types, not of words: `ports` of a Service merge by `port`, those of a container by
-//! `containerPort`, and a ConfigMap's data may have any key. Only what leads to a merging list is in it: every
-//! other list is replaced as a whole, every other map merges entry by entry.
+//! `containerPort`, and a ConfigMap's data may have any key. Only what leads to a merging list is in it:
+//! every other list is replaced as a whole, every other map merges entry by entry.
 
 /// A type with fields of interest.
 #[derive(Debug)]

@@ -126,7 +126,8 @@ fn merge_field(
     Ok(())
 }
 
-/// A value that has nothing to merge with: null fields and directives in it have done their work. A map with a
+/// A value that has nothing to merge with: null fields and directives in it have done their work. A map
+/// with a
 /// `$patch` directive vanishes, as it does upstream.
 fn without_directives(value: &Value) -> Option<Value> {
     match value {
@@ -141,8 +142,8 @@ fn without_directives(value: &Value) -> Option<Value> {
     }
 }
 
-/// Whether a key of a patch is not a field. Free keys of labels and the like may start with a dollar sign too, but
-/// not read like this.
+/// Whether a key of a patch is not a field. Free keys of labels and the like may start with a dollar sign
+/// too, but not read like this.
 fn is_directive(key: &str) -> bool {
     let named = [SET_ELEMENT_ORDER, DELETE_FROM_PRIMITIVE_LIST];
     key == PATCH
@@ -217,7 +218,8 @@ fn check_types(current: &[Value], patch: &[Value], identity: Identity) -> Result
     Err(PatchError::MixedList(go_text(&Value::from(vec![Value::from(current), Value::from(patch)]))))
 }
 
-/// Deletes from a list that merges by `key` what directives in the patch say, and returns the elements to merge.
+/// Deletes from a list that merges by `key` what directives in the patch say, and returns the elements to
+/// merge.
 fn act_on_directives<'a>(
     current: &mut Vec<Value>,
     patch: &'a [Value],
@@ -286,7 +288,8 @@ impl Identity {
         Ok(places)
     }
 
-    /// Checks that the elements of `patch` come in the order that the directive gives, which must list them all.
+    /// Checks that the elements of `patch` come in the order that the directive gives, which must list them
+    /// all.
     fn check_order(self, patch: &[Value], order: &[Value]) -> Result<(), PatchError> {
         let mut rest = order.iter();
         for element in patch.iter().filter(|element| element.get(PATCH).is_none()) {
@@ -301,8 +304,8 @@ impl Identity {
         Ok(())
     }
 
-    /// Puts the elements that are in `order` into that order. The others keep theirs, each before the first ordered
-    /// element that it stood before in the list as it was, which is `before`.
+    /// Puts the elements that are in `order` into that order. The others keep theirs, each before the first
+    /// ordered element that it stood before in the list as it was, which is `before`.
     fn reorder(self, list: &mut Vec<Value>, order: &Places, before: &Places) -> Result<(), PatchError> {
         let mut ordered = Vec::new();
         let mut others = Vec::new();

@@ -5,7 +5,9 @@ use super::{
     inclusive_range,
     labels::{validate_annotations, validate_labels},
     names::{NameRule, dns_label_errors, dns_subdomain_errors, ip_address, qualified_name_errors, report},
-    one_of, scheduling, security,
+    one_of,
+    resources::validate_requirements,
+    scheduling, security,
     volumes::validate_volumes,
 };
 use crate::{
@@ -46,6 +48,9 @@ pub(crate) fn validate(spec: &PodSpec, pod: Option<&ObjectMeta>, field: &Path, e
     let volumes = validate_volumes(volumes, pod, &field.child("volumes"), errors);
     validate_resource_claims(spec.resource_claims.as_deref().unwrap_or_default(), field, errors);
     validate_containers(spec, &volumes, field, errors);
+    if let Some(resources) = &spec.resources {
+        validate_requirements(resources, &[], &field.child("resources"), errors);
+    }
     validate_host_network(spec, pod.is_some(), field, errors);
     let policies = ["Always", "OnFailure", "Never"];
     one_of(

@@ -159,6 +159,15 @@ pub(crate) fn validate_amount(
     if is_extended(name) && amount.milli_value() % 1_000 != 0 {
         errors.invalid(field, amount.to_string(), "must be an integer");
     }
+    let page = name.strip_prefix(HUGE_PAGES_PREFIX).and_then(|size| size.parse::<Quantity>().ok());
+    if page.is_some_and(|page| page.value() <= 0 || amount.value() <= 0 || amount.value() % page.value() != 0)
+    {
+        errors.invalid(
+            field,
+            amount.to_string(),
+            format!("{amount} is not positive integer multiple of {name}"),
+        );
+    }
     Some(amount)
 }
 

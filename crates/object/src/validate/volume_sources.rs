@@ -7,7 +7,9 @@ use super::{
 };
 use crate::{FieldErrors, Path, api::Volume, kinds::persistent_volume_claim};
 use k8s_openapi::api::core::v1::{
-    DownwardAPIVolumeFile, HostPathVolumeSource, KeyToPath, NFSVolumeSource, ProjectedVolumeSource,
+    CSIVolumeSource, ConfigMapVolumeSource, DownwardAPIVolumeFile, DownwardAPIVolumeSource,
+    EmptyDirVolumeSource, EphemeralVolumeSource, HostPathVolumeSource, ImageVolumeSource, KeyToPath,
+    NFSVolumeSource, PersistentVolumeClaimVolumeSource, ProjectedVolumeSource, SecretVolumeSource,
     ServiceAccountTokenProjection, VolumeProjection,
 };
 
@@ -18,126 +20,113 @@ const HOST_PATH_TYPES: [&str; 8] =
 /// Shortest and longest life of a projected token, in seconds.
 const TOKEN_SECONDS: (i64, i64) = (600, 1 << 32);
 
-type Rule<'a> = Box<dyn FnOnce(&Path, &mut FieldErrors) + 'a>;
-
-/// The source of a volume: exactly one. `in_pod` is false for a template.
+/// The source of a volume: exactly one, in the order in which upstream looks for them. Sources that no runtime here
+/// can mount are only counted: their pod is accepted and stays Pending. `in_pod` is false for a template.
 pub(crate) fn validate_source(volume: &Volume, in_pod: bool, field: &Path, errors: &mut FieldErrors) {
-    let mut count = 0;
-    for (name, rule) in sources(volume, in_pod) {
-        count += 1;
-        if count > 1 {
-            errors.forbidden(&field.child(name), "may not specify more than 1 volume type");
-        } else {
-            rule(&field.child(name), errors);
-        }
-    }
-    if count == 0 {
+    let mut sources = Sources { field, count: 0, errors };
+    sources.add("emptyDir", &volume.empty_dir, validate_empty_dir);
+    sources.add("hostPath", &volume.host_path, validate_host_path);
+    sources.add("gitRepo", &volume.git_repo, unchecked);
+    sources.add("gcePersistentDisk", &volume.gce_persistent_disk, unchecked);
+    sources.add("awsElasticBlockStore", &volume.aws_elastic_block_store, unchecked);
+    sources.add("secret", &volume.secret, validate_secret);
+    sources.add("nfs", &volume.nfs, validate_nfs);
+    sources.add("iscsi", &volume.iscsi, unchecked);
+    sources.add("glusterfs", &volume.glusterfs, unchecked);
+    sources.add("flocker", &volume.flocker, unchecked);
+    sources.add("persistentVolumeClaim", &volume.persistent_volume_claim, validate_claim);
+    sources.add("rbd", &volume.rbd, unchecked);
+    sources.add("cinder", &volume.cinder, unchecked);
+    sources.add("cephFS", &volume.cephfs, unchecked);
+    sources.add("quobyte", &volume.quobyte, unchecked);
+    sources.add("downwardAPI", &volume.downward_api, validate_downward_api);
+    sources.add("fc", &volume.fc, unchecked);
+    sources.add("flexVolume", &volume.flex_volume, unchecked);
+    sources.add("configMap", &volume.config_map, validate_config_map);
+    sources.add("azureFile", &volume.azure_file, unchecked);
+    sources.add("vsphereVolume", &volume.vsphere_volume, unchecked);
+    sources.add("photonPersistentDisk", &volume.photon_persistent_disk, unchecked);
+    sources.add("portworxVolume", &volume.portworx_volume, unchecked);
+    sources.add("azureDisk", &volume.azure_disk, unchecked);
+    sources.add("storageos", &volume.storageos, unchecked);
+    sources.add("projected", &volume.projected, validate_projected);
+    sources.add("scaleIO", &volume.scale_io, unchecked);
+    sources.add("csi", &volume.csi, validate_csi);
+    sources.add("ephemeral", &volume.ephemeral, validate_ephemeral);
+    sources.add("image", &volume.image, if in_pod { validate_image } else { validate_template_image });
+    if sources.count == 0 {
         errors.required(field, "must specify a volume type");
     }
 }
 
-/// The sources that are given, in the order in which upstream looks for them, each with its rule. Sources that no
-/// runtime here can mount are only counted: their pod is accepted and stays Pending.
-fn sources(volume: &Volume, in_pod: bool) -> impl Iterator<Item = (&'static str, Rule<'_>)> {
-    fn given<'a, T>(source: &'a Option<T>, rule: fn(&'a T, &Path, &mut FieldErrors)) -> Option<Rule<'a>> {
-        source.as_ref().map(|source| -> Rule { Box::new(move |field, errors| rule(source, field, errors)) })
+/// Counts the sources of a volume, and validates the first.
+struct Sources<'a> {
+    field: &'a Path,
+    count: usize,
+    errors: &'a mut FieldErrors,
+}
+
+impl Sources<'_> {
+    fn add<T>(&mut self, name: &str, source: &Option<T>, rule: fn(&T, &Path, &mut FieldErrors)) {
+        let Some(source) = source else { return };
+        self.count += 1;
+        let field = self.field.child(name);
+        if self.count > 1 {
+            self.errors.forbidden(&field, "may not specify more than 1 volume type");
+        } else {
+            rule(source, &field, self.errors);
+        }
     }
-    fn counted<T>(source: &Option<T>) -> Option<Rule<'_>> {
-        given(source, |_, _, _| {})
+}
+
+fn unchecked<T>(_: &T, _: &Path, _: &mut FieldErrors) {}
+
+fn validate_empty_dir(source: &EmptyDirVolumeSource, field: &Path, errors: &mut FieldErrors) {
+    if source.size_limit.as_ref().and_then(parse).is_some_and(|limit| limit.is_negative()) {
+        errors.forbidden(&field.child("sizeLimit"), "SizeLimit field must be a valid resource quantity");
     }
-    let v = volume;
-    let image = v.image.as_ref().map(|image| -> Rule {
-        Box::new(move |field, errors| {
-            if in_pod && image.reference.as_deref().unwrap_or_default().is_empty() {
-                errors.required(&field.child("reference"), "");
-            }
-            let policy = image.pull_policy.as_deref().unwrap_or_default();
-            one_of(policy, &["Always", "IfNotPresent", "Never"], || field.child("pullPolicy"), errors);
-        })
-    });
-    [
-        (
-            "emptyDir",
-            given(&v.empty_dir, |source, field, errors| {
-                if source.size_limit.as_ref().and_then(parse).is_some_and(|limit| limit.is_negative()) {
-                    errors.forbidden(
-                        &field.child("sizeLimit"),
-                        "SizeLimit field must be a valid resource quantity",
-                    );
-                }
-            }),
-        ),
-        ("hostPath", given(&v.host_path, validate_host_path)),
-        ("gitRepo", counted(&v.git_repo)),
-        ("gcePersistentDisk", counted(&v.gce_persistent_disk)),
-        ("awsElasticBlockStore", counted(&v.aws_elastic_block_store)),
-        (
-            "secret",
-            given(&v.secret, |source, field, errors| {
-                required(source.secret_name.as_deref(), || field.child("secretName"), errors);
-                validate_files(source.default_mode, source.items.as_deref(), field, errors);
-            }),
-        ),
-        ("nfs", given(&v.nfs, validate_nfs)),
-        ("iscsi", counted(&v.iscsi)),
-        ("glusterfs", counted(&v.glusterfs)),
-        ("flocker", counted(&v.flocker)),
-        (
-            "persistentVolumeClaim",
-            given(&v.persistent_volume_claim, |source, field, errors| {
-                required(Some(&source.claim_name), || field.child("claimName"), errors);
-            }),
-        ),
-        ("rbd", counted(&v.rbd)),
-        ("cinder", counted(&v.cinder)),
-        ("cephFS", counted(&v.cephfs)),
-        ("quobyte", counted(&v.quobyte)),
-        (
-            "downwardAPI",
-            given(&v.downward_api, |source, field, errors| {
-                validate_mode(source.default_mode, || field.child("defaultMode"), errors);
-                source.items.iter().flatten().for_each(|file| validate_downward_file(file, field, errors));
-            }),
-        ),
-        ("fc", counted(&v.fc)),
-        ("flexVolume", counted(&v.flex_volume)),
-        (
-            "configMap",
-            given(&v.config_map, |source, field, errors| {
-                required(Some(&source.name), || field.child("name"), errors);
-                validate_files(source.default_mode, source.items.as_deref(), field, errors);
-            }),
-        ),
-        ("azureFile", counted(&v.azure_file)),
-        ("vsphereVolume", counted(&v.vsphere_volume)),
-        ("photonPersistentDisk", counted(&v.photon_persistent_disk)),
-        ("portworxVolume", counted(&v.portworx_volume)),
-        ("azureDisk", counted(&v.azure_disk)),
-        ("storageos", counted(&v.storageos)),
-        ("projected", given(&v.projected, validate_projected)),
-        ("scaleIO", counted(&v.scale_io)),
-        (
-            "csi",
-            given(&v.csi, |source, field, errors| {
-                required(Some(&source.driver), || field.child("driver"), errors);
-            }),
-        ),
-        (
-            "ephemeral",
-            given(&v.ephemeral, |source, field, errors| {
-                let field = field.child("volumeClaimTemplate");
-                match &source.volume_claim_template {
-                    None => errors.required(&field, ""),
-                    Some(claim) => {
-                        persistent_volume_claim::validate_spec(&claim.spec, &field.child("spec"), errors)
-                    }
-                }
-            }),
-        ),
-        ("image", image),
-    ]
-    .into_iter()
-    .filter_map(|(name, rule)| Some((name, rule?)))
+}
+
+fn validate_secret(source: &SecretVolumeSource, field: &Path, errors: &mut FieldErrors) {
+    required(source.secret_name.as_deref(), || field.child("secretName"), errors);
+    validate_files(source.default_mode, source.items.as_deref(), field, errors);
+}
+
+fn validate_config_map(source: &ConfigMapVolumeSource, field: &Path, errors: &mut FieldErrors) {
+    required(Some(&source.name), || field.child("name"), errors);
+    validate_files(source.default_mode, source.items.as_deref(), field, errors);
+}
+
+fn validate_claim(source: &PersistentVolumeClaimVolumeSource, field: &Path, errors: &mut FieldErrors) {
+    required(Some(&source.claim_name), || field.child("claimName"), errors);
+}
+
+fn validate_downward_api(source: &DownwardAPIVolumeSource, field: &Path, errors: &mut FieldErrors) {
+    validate_mode(source.default_mode, || field.child("defaultMode"), errors);
+    source.items.iter().flatten().for_each(|file| validate_downward_file(file, field, errors));
+}
+
+fn validate_csi(source: &CSIVolumeSource, field: &Path, errors: &mut FieldErrors) {
+    required(Some(&source.driver), || field.child("driver"), errors);
+}
+
+fn validate_ephemeral(source: &EphemeralVolumeSource, field: &Path, errors: &mut FieldErrors) {
+    let field = field.child("volumeClaimTemplate");
+    match &source.volume_claim_template {
+        None => errors.required(&field, ""),
+        Some(claim) => persistent_volume_claim::validate_spec(&claim.spec, &field.child("spec"), errors),
+    }
+}
+
+fn validate_image(source: &ImageVolumeSource, field: &Path, errors: &mut FieldErrors) {
+    required(source.reference.as_deref(), || field.child("reference"), errors);
+    validate_template_image(source, field, errors);
+}
+
+/// In a template the reference may still be missing.
+fn validate_template_image(source: &ImageVolumeSource, field: &Path, errors: &mut FieldErrors) {
+    let policy = source.pull_policy.as_deref().unwrap_or_default();
+    one_of(policy, &["Always", "IfNotPresent", "Never"], || field.child("pullPolicy"), errors);
 }
 
 fn required(value: Option<&str>, field: impl FnOnce() -> Path, errors: &mut FieldErrors) {

@@ -116,9 +116,15 @@ fn warning(code: WarningCode, affected: &[Affected], zone: &TimeZone) -> Option<
         format!("{} from {}", plural(first.count, "time"), clock(first.first))
     };
     let outcome = if code == WarningCode::DstSkipped {
-        format!("{times} {} that day, and nothing runs instead", if first.count == 1 { "does not exist" } else { "do not exist" })
+        format!(
+            "{times} {} that day, and nothing runs instead",
+            if first.count == 1 { "does not exist" } else { "do not exist" }
+        )
     } else {
-        format!("{times} {} twice that day, and it fires both times", if first.count == 1 { "comes" } else { "come" })
+        format!(
+            "{times} {} twice that day, and it fires both times",
+            if first.count == 1 { "comes" } else { "come" }
+        )
     };
     let (before, after) = (clock(first.shown.0), clock(first.shown.1));
     let (zone, dates) = (zone_name(zone), dates(affected));

@@ -41,12 +41,16 @@ fn uneven_step(text: &str, place: &Place) -> Option<Warning> {
     let Place { field, unit, .. } = place;
     let last = range.start + (max - range.start) / range.step * range.step;
     let message = if last == range.start {
-        format!("`{text}` in the {field} field matches {unit} {last} alone: the step is longer than the field")
+        format!(
+            "`{text}` in the {field} field matches {unit} {last} alone: the step is longer than the field"
+        )
     } else {
         let gap = plural((max - last + 1 + range.start - min) as i64, unit);
         let start = range.start;
         let months = if *field == "day-of-month" { " in a month of 31 days" } else { "" };
-        format!("`{text}` in the {field} field starts again at {unit} {start}, {gap} after {unit} {last}{months}")
+        format!(
+            "`{text}` in the {field} field starts again at {unit} {start}, {gap} after {unit} {last}{months}"
+        )
     };
     Some(Warning { code: WarningCode::UnevenStep, message, hint: hint(place, values, range.step) })
 }

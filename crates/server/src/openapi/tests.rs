@@ -50,3 +50,12 @@ async fn documents_may_be_kept_under_the_url_that_the_index_names() {
     let none = openapi.document("authorization.k8s.io", "v1", &Query::default(), &HeaderMap::new(), now());
     assert!(none.is_none());
 }
+
+#[test]
+fn the_v2_document_is_sent_as_protobuf_only() {
+    let openapi = OpenApi::new();
+    let mut headers = HeaderMap::new();
+    assert_eq!(openapi.v2(&headers).unwrap_err().code(), 406);
+    headers.insert(header::ACCEPT, HeaderValue::from_static(V2_ACCEPTED));
+    assert_eq!(openapi.v2(&headers).unwrap().headers()[header::CONTENT_TYPE], V2_SENT);
+}

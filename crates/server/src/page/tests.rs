@@ -18,16 +18,36 @@ fn tokens_that_were_never_given_out_are_refused() {
     }
 }
 
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn snapshot(revision: u64) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    snapshot.advance(revision);
+    snapshot
+}
+
 #[test]
 fn only_the_latest_snapshots_are_kept() {
     let mut snapshots = Snapshots::default();
     for revision in 1..=LIST_SNAPSHOTS_MAX as u64 + 2 {
-        let mut snapshot = Snapshot::default();
-        snapshot.advance(revision);
-        snapshots.keep(&snapshot);
-        snapshots.keep(&snapshot);
+        snapshots.keep(&snapshot(revision), at(0));
+        snapshots.keep(&snapshot(revision), at(0));
     }
     assert_eq!(snapshots.0.len(), LIST_SNAPSHOTS_MAX);
+    assert!(snapshots.get(2).is_none());
+    assert!(snapshots.get(3).is_some());
+}
+
+#[test]
+fn old_snapshots_are_forgotten_also_if_the_clock_was_set_back() {
+    let mut snapshots = Snapshots::default();
+    snapshots.keep(&snapshot(1), at(9_000));
+    snapshots.keep(&snapshot(2), at(1_000));
+    snapshots.keep(&snapshot(3), at(1_100));
+    snapshots.forget_old(at(1_300));
+    assert!(snapshots.get(1).is_none());
     assert!(snapshots.get(2).is_none());
     assert!(snapshots.get(3).is_some());
 }

@@ -55,7 +55,7 @@ fn unknown_things_in_the_api_differ_from_unknown_pages() {
     ] {
         assert_eq!(parse(path), Err(Unknown::Resource), "{path}");
     }
-    for path in ["/", "", "/swagger-2.0.0.pb-v1", "/openapi/v2", "/openapi/v3/apis/apps/v1", "/apix"] {
+    for path in ["/", "", "/swagger-2.0.0.pb-v1", "/openapi/v4", "/openapi/v3/apis/apps/v1", "/apix"] {
         assert_eq!(parse(path), Err(Unknown::Page), "{path}");
     }
 }

@@ -46,7 +46,7 @@ pub(crate) async fn create(
         let taken = ApiError::already_exists(kind, &key.name);
         let created = if options.dry_run {
             let free = api.store.snapshot().get(&key).is_none();
-            if free { Ok(renderer.dry_run_answer(StatusCode::CREATED, admitted.draft)) } else { Err(taken.clone()) }
+            if free { Ok(renderer.answer(StatusCode::CREATED, &admitted.draft.unsealed())) } else { Err(taken.clone()) }
         } else {
             let transaction = Transaction { writes: vec![Write::Create(admitted.draft)], ..Transaction::default() };
             let committed = api.commit(transaction, kind, &key.name).await;

@@ -12,7 +12,7 @@ use http::StatusCode;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::DeleteOptions;
 use serde_json::json;
 
-use super::{existing, list::select, restamped};
+use super::{existing, list::select};
 use crate::{
     api::Shared,
     body::Body,
@@ -106,7 +106,7 @@ async fn remove(api: &Shared, key: &Key, options: &DeleteOptions) -> Result<Dele
                 let committed = committed?;
                 return Ok(match &committed.changes[0].new {
                     Some(object) => Deleted::Lingering(object.clone()),
-                    None => Deleted::Gone(Arc::new(restamped(&old, committed.revision))),
+                    None => Deleted::Gone(Arc::new(old.restamped(committed.revision))),
                 });
             }
         }
@@ -115,8 +115,10 @@ async fn remove(api: &Shared, key: &Key, options: &DeleteOptions) -> Result<Dele
 
 /// The options in the body; without a body, those in the query.
 async fn options(call: Call) -> Result<DeleteOptions, ApiError> {
-    let body = Body::receive(&call.headers, call.body).await?;
-    if body.bytes.is_empty() { options_of_query(&call.query) } else { body.delete_options() }
+    match Body::receive_any(&call.headers, call.body).await? {
+        None => options_of_query(&call.query),
+        Some(body) => body.delete_options(),
+    }
 }
 
 fn options_of_query(query: &Query) -> Result<DeleteOptions, ApiError> {

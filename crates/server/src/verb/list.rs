@@ -1,6 +1,6 @@
 //! GET of a collection: a list, whole or in pages.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use axum::response::Response;
 use cronlet_object::{ApiError, Key, Kind, Object, Snapshot};
@@ -39,7 +39,7 @@ pub(crate) fn list(
     let limit = if options.revision == Some(0) { None } else { options.limit };
     let page = Page::cut(&snapshot, &filter, limit, token.as_ref());
     if page.next.is_some() {
-        api.snapshots.lock().unwrap_or_else(PoisonError::into_inner).keep(&snapshot);
+        api.snapshots().keep(&snapshot, api.now());
     }
     // On from another state than the first page's, changes since the first page's revision may be in neither: a watch
     // from that revision finds them.
@@ -53,8 +53,9 @@ pub(crate) fn list(
 /// The state that the list shows.
 fn state(api: &Shared, options: &ListOptions, token: Option<&Token>) -> Result<Snapshot, ApiError> {
     let current = api.store.snapshot();
+    api.snapshots().forget_old(api.now());
     check_revision(options.revision.max(token.map(|token| token.revision)), current.revision())?;
-    let kept = |revision| api.snapshots.lock().unwrap_or_else(PoisonError::into_inner).get(revision).cloned();
+    let kept = |revision| api.snapshots().get(revision).cloned();
     match (token, options.revision_match, options.revision) {
         // Without the first page's state the next page comes from the current one: what existed all the time is
         // neither skipped nor shown twice.

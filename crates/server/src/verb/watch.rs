@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, Interval, MissedTickBehavior, interval_at},
 };
 
-use super::{check_revision, list::select, restamped};
+use super::{check_revision, list::select};
 use crate::{
     api::Shared,
     filter::Filter,
@@ -208,7 +208,7 @@ impl Watcher {
             (None, None) => return None,
             (None, Some(new)) => self.event(&mut event, "ADDED", &new),
             (Some(_), Some(new)) => self.event(&mut event, "MODIFIED", &new),
-            (Some(old), None) => self.event(&mut event, "DELETED", &restamped(&old, change.revision)),
+            (Some(old), None) => self.event(&mut event, "DELETED", &old.restamped(change.revision)),
         }
         Some(event.into())
     }

@@ -99,6 +99,22 @@ async fn options_come_in_the_body_or_in_the_query() {
     assert_eq!(marked["metadata"]["finalizers"], json!(["foregroundDeletion"]));
 }
 
+/// Protobuf as client-go sends it: `propagationPolicy: Background`.
+#[tokio::test]
+async fn options_may_be_protobuf() {
+    let server = Server::start().await;
+    server.post(JOBS, &job("a")).await.expect(201);
+    let envelope = b"k8s\0\x0a\x19\x0a\x08batch/v1\x12\x0dDeleteOptions\x12\x0c\x22\x0aBackground\x1a\0\x22\0";
+    let path = format!("{JOBS}/a");
+    let protobuf = "application/vnd.kubernetes.protobuf";
+    let deleted = server.write(Method::DELETE, &path, protobuf, &envelope[..]).await;
+    assert_eq!(deleted.expect(200)["status"], "Success");
+    server.post(JOBS, &job("a")).await.expect(201);
+    let empty = server.write(Method::DELETE, &path, "text/plain", "").await;
+    assert_eq!(empty.expect(200)["metadata"]["finalizers"], json!(["orphan"]), "no body, no format");
+    server.write(Method::DELETE, &path, "text/plain", "{}").await.refusal(415, "UnsupportedMediaType");
+}
+
 #[tokio::test]
 async fn a_pod_that_never_ran_is_gone_at_once_and_shown_a_last_time() {
     let server = Server::start().await;

@@ -1,13 +1,17 @@
-//! The API as clients see it, without sockets: requests go to the router of a real server over a store in memory.
+//! The API as clients see it. Most requests go straight to the router of a server over a store in memory; `serve` and
+//! `kubectl` go through TLS on a socket of this machine.
 
 mod create;
 mod delete;
 mod edges;
 mod harness;
+mod kubectl;
 mod list;
 mod log;
 mod malformed;
 mod patch;
+mod running;
+mod serve;
 mod update;
 mod watch;
 

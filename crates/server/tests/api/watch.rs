@@ -140,7 +140,7 @@ async fn options_of_a_watch_are_checked() {
          resourceVersionMatch to NotOlderThan"
     );
     open("resourceVersionMatch=NotOlderThan").await.refusal(422, "Invalid");
-    open("labelSelector=%3D").await.refusal(400, "BadRequest");
+    open("labelSelector=!+%3D").await.refusal(400, "BadRequest");
     let future = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=99999999";
     open(future).await.refusal(504, "Timeout");
 }

@@ -22,16 +22,16 @@ fn conditions(status: &JobStatus) -> Vec<&str> {
     status.conditions.iter().flatten().map(|condition| condition.type_.as_str()).collect()
 }
 
-fn stage(spec: serde_json::Value) -> Stage {
+fn stage(spec: &serde_json::Value) -> Stage {
     let mut stage = Stage::new();
-    stage.create(&spec);
+    stage.create(spec);
     stage.settle();
     stage
 }
 
 #[test]
 fn the_final_condition_comes_in_a_transaction_of_its_own() {
-    let mut stage = stage(json!({}));
+    let mut stage = stage(&json!({}));
     stage.set_pods(&json!({"phase": "Succeeded"}));
     stage.world.reconcile(Controller::Job, &job_key());
     assert_eq!(conditions(&stage.status()), ["SuccessCriteriaMet"]);
@@ -43,7 +43,7 @@ fn the_final_condition_comes_in_a_transaction_of_its_own() {
 
 #[test]
 fn a_job_at_rest_is_not_written() {
-    let mut stage = stage(json!({"parallelism": 3, "completions": 3, "activeDeadlineSeconds": 60}));
+    let mut stage = stage(&json!({"parallelism": 3, "completions": 3, "activeDeadlineSeconds": 60}));
     let started = stage.world.now;
     stage.world.now += SignedDuration::from_secs(7);
     let plan = stage.world.plan(Controller::Job, &job_key());
@@ -53,7 +53,7 @@ fn a_job_at_rest_is_not_written() {
 
 #[test]
 fn events_tell_what_happened() {
-    let mut stage = stage(json!({"suspend": true}));
+    let mut stage = stage(&json!({"suspend": true}));
     stage.patch(&json!({"suspend": false}));
     stage.settle();
     stage.set_pods(&json!({"phase": "Succeeded"}));
@@ -77,7 +77,7 @@ fn events_tell_what_happened() {
 
 #[test]
 fn the_reason_of_a_failure_is_told() {
-    let mut stage = stage(json!({"backoffLimit": 0}));
+    let mut stage = stage(&json!({"backoffLimit": 0}));
     stage.set_pods(&json!({"phase": "Failed"}));
     stage.settle();
     let told: Vec<String> = stage.world.events().into_iter().map(|(told, _)| told).collect();
@@ -86,7 +86,7 @@ fn the_reason_of_a_failure_is_told() {
 
 #[test]
 fn a_run_is_entered_when_it_starts_and_when_it_ends() {
-    let mut stage = stage(json!({"backoffLimit": 0}));
+    let mut stage = stage(&json!({"backoffLimit": 0}));
     stage.set_pods(&json!({"phase": "Failed", "exitCode": 3}));
     stage.settle();
     let runs: Vec<&ledger::Run> = stage
@@ -119,7 +119,7 @@ fn a_run_that_a_tick_has_entered_is_entered_only_at_its_end() {
 
 #[test]
 fn a_failed_pod_that_is_gone_still_delays_its_replacement() {
-    let mut stage = stage(json!({}));
+    let mut stage = stage(&json!({}));
     stage.delete_pods(&json!({}));
     stage.settle();
     assert_eq!((stage.pods().len(), stage.status().failed, stage.status().active), (0, Some(1), None));
@@ -146,8 +146,39 @@ fn a_failed_pod_that_is_gone_still_delays_its_replacement() {
 }
 
 #[test]
+fn with_a_limit_per_index_each_index_waits_for_itself() {
+    let mut stage = stage(&json!({"parallelism": 2, "completions": 3, "completionMode": "Indexed",
+        "backoffLimitPerIndex": 2}));
+    stage.set_pods(&json!({"phase": "Failed", "index": 0}));
+    stage.settle();
+    stage.world.now += SignedDuration::from_secs(4);
+    stage.set_pods(&json!({"phase": "Failed", "index": 1}));
+    stage.settle();
+    let failed_at = stage.world.now;
+    assert_eq!(
+        (stage.status().active, stage.status().failed),
+        (None, None),
+        "no index has its replacement yet"
+    );
+    let wake_at = stage.world.reconcile(Controller::Job, &job_key());
+    assert_eq!(wake_at, Some(failed_at + SignedDuration::from_secs(6)), "index 0 is due first");
+    stage.world.now += SignedDuration::from_secs(6);
+    stage.settle();
+    assert_eq!((stage.status().active, stage.status().failed), (Some(1), Some(1)));
+    let replaced = stage
+        .pods()
+        .into_iter()
+        .find(|pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Pending"));
+    let annotations = replaced.and_then(|pod| pod.metadata.annotations).unwrap();
+    assert_eq!(annotations["batch.kubernetes.io/job-index-failure-count"], "1");
+    assert_eq!(annotations["batch.kubernetes.io/job-completion-index"], "0");
+    let wake_at = stage.world.reconcile(Controller::Job, &job_key());
+    assert_eq!(wake_at, Some(failed_at + SignedDuration::from_secs(10)), "then index 1");
+}
+
+#[test]
 fn the_deadline_counts_from_the_resumption() {
-    let mut stage = stage(json!({"activeDeadlineSeconds": 10}));
+    let mut stage = stage(&json!({"activeDeadlineSeconds": 10}));
     stage.world.now += SignedDuration::from_secs(8);
     stage.patch(&json!({"suspend": true}));
     stage.settle();
@@ -290,12 +321,13 @@ fn many_pods_stopped_by_a_success_policy_do_not_count_as_failed() {
 fn pods_that_another_controller_listed_as_uncounted_are_counted_once() {
     let mut world = world();
     let status = json!({"startTime": world.now, "failed": 2,
-        "uncountedTerminatedPods": {"succeeded": ["gone", "held"], "failed": ["lost"]}});
+        "uncountedTerminatedPods": {"succeeded": ["gone", "held"], "failed": ["lost", "broken"]}});
     world.put(&job(&json!({"completions": 9, "parallelism": 0}), &status, world.now));
     world.put(&pod("held", world.now, &json!({"status": {"phase": "Succeeded"}})));
+    world.put(&pod("broken", world.now, &json!({"status": {"phase": "Failed"}})));
     settle(&mut world);
     let status = world.decode::<Job>(&job_key()).status.unwrap();
-    assert_eq!((status.succeeded, status.failed), (Some(2), Some(3)));
+    assert_eq!((status.succeeded, status.failed), (Some(2), Some(4)));
     assert_eq!(json!(status.uncounted_terminated_pods), json!({}));
 }
 

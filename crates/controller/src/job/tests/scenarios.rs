@@ -31,7 +31,8 @@ fn scenarios_end_as_upstream_does() {
 fn play(case: &Case) -> Result<(), String> {
     let mut stage = Stage::new();
     for (at, step) in case.list("steps").iter().enumerate() {
-        let (name, argument) = step.as_object().and_then(|step| step.iter().next()).expect("a step has a name");
+        let (name, argument) =
+            step.as_object().and_then(|step| step.iter().next()).expect("a step has a name");
         stage.step(name, argument).map_err(|why| format!("step {at} ({name}): {why}"))?;
     }
     Ok(())
@@ -188,7 +189,8 @@ impl Stage {
     }
 
     fn delete(&mut self, object: &Object, propagation: Propagation) {
-        if let Some(write) = deletion::write(object, propagation, self.world.now).expect("it may be deleted") {
+        if let Some(write) = deletion::write(object, propagation, self.world.now).expect("it may be deleted")
+        {
             self.write(write);
         }
     }
@@ -227,7 +229,11 @@ impl Stage {
     }
 
     /// Lets seconds pass until `holds` is true, or too many have.
-    fn eventually(&mut self, step: &Value, holds: impl Fn(&Self) -> Result<(), String>) -> Result<(), String> {
+    fn eventually(
+        &mut self,
+        step: &Value,
+        holds: impl Fn(&Self) -> Result<(), String>,
+    ) -> Result<(), String> {
         let within = step["within"].as_i64().unwrap_or(WITHIN);
         let mut result = holds(self);
         for _ in 0..within {
@@ -264,7 +270,11 @@ impl Stage {
                     same(field, status[field].as_i64().unwrap_or_default(), want.as_i64().unwrap_or(-1))?;
                 }
                 "completedIndexes" | "failedIndexes" => {
-                    same(field, status[field].as_str().unwrap_or_default(), want.as_str().unwrap_or_default())?;
+                    same(
+                        field,
+                        status[field].as_str().unwrap_or_default(),
+                        want.as_str().unwrap_or_default(),
+                    )?;
                 }
                 "startTime" | "completionTime" => same(field, status[field].is_string(), want == true)?,
                 "pods" => same(field, self.pods().len() as u64, want.as_u64().unwrap_or_default())?,
@@ -290,7 +300,8 @@ impl Stage {
     }
 
     fn active_indexes(&self) -> Vec<i64> {
-        let mut indexes: Vec<i64> = self.pods().iter().filter(|pod| is_active(pod)).filter_map(index).collect();
+        let mut indexes: Vec<i64> =
+            self.pods().iter().filter(|pod| is_active(pod)).filter_map(index).collect();
         indexes.sort_unstable();
         indexes
     }

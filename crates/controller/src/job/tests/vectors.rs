@@ -26,6 +26,7 @@ pub(super) fn check(kind: &str, play: impl Fn(&Case) -> Result<(), String>) {
 
 /// An error if the two differ.
 pub(super) fn same<T: PartialEq + std::fmt::Debug>(what: &str, got: T, want: T) -> Result<(), String> {
+    let [got, want] = &[got, want];
     if got == want { Ok(()) } else { Err(format!("{what}: got {got:?}, want {want:?}")) }
 }
 

@@ -28,17 +28,18 @@ pub(super) fn share_template_labels(meta: &mut ObjectMeta, spec: &JobSpec) {
     }
 }
 
-/// Makes the selector and the labels it selects, unless the client does so itself.
+/// Makes the selector and the labels it selects, unless the client does so itself, and the Job's own labels if it has
+/// none.
 pub(super) fn generate(job: &mut Job) {
     let Some(spec) = &mut job.spec else { return };
     if spec.manual_selector == Some(true) {
-        return;
+        return share_template_labels(&mut job.metadata, spec);
     }
     let name = job.metadata.name.clone().unwrap_or_default();
     let uid = job.metadata.uid.clone().unwrap_or_default();
     let labels = spec.template.metadata.get_or_insert_default().labels.get_or_insert_default();
-    // Upstream's Job and template share one map when the Job took the template's labels: so it gets these as well.
-    let shared = !labels.is_empty() && job.metadata.labels.as_ref() == Some(labels);
+    // Upstream's Job and template share one map when the Job takes the template's labels: so it gets these as well.
+    let shares = !labels.is_empty() && job.metadata.labels.as_ref().is_none_or(BTreeMap::is_empty);
     let entries = [(OLD_NAME_LABEL, &name), (NAME_LABEL, &name), (OLD_UID_LABEL, &uid), (UID_LABEL, &uid)];
     for (key, value) in entries {
         // A different value is a conflict, which validation reports.
@@ -46,7 +47,7 @@ pub(super) fn generate(job: &mut Job) {
             labels.insert(key.to_owned(), value.clone());
         }
     }
-    if shared {
+    if shares {
         job.metadata.labels = Some(labels.clone());
     }
     let selector = spec.selector.get_or_insert_default().match_labels.get_or_insert_default();
@@ -90,10 +91,10 @@ pub(super) fn validate(spec: &JobSpec, field: &Path, errors: &mut FieldErrors) {
         Some(selector) => validate_selector(selector, &field.child("selector"), errors),
     }
     let labels = template_labels(spec);
-    if let Ok(selector) = Selector::from_label_selector(spec.selector.as_ref()) {
-        if !selector.matches(|key| labels.and_then(|labels| labels.get(key)).map(String::as_str)) {
-            let field = field.child("template").child("metadata").child("labels");
-            errors.invalid(&field, labels, "`selector` does not match template `labels`");
-        }
+    if let Ok(selector) = Selector::from_label_selector(spec.selector.as_ref())
+        && !selector.matches(|key| labels.and_then(|labels| labels.get(key)).map(String::as_str))
+    {
+        let field = field.child("template").child("metadata").child("labels");
+        errors.invalid(&field, labels, "`selector` does not match template `labels`");
     }
 }

@@ -57,7 +57,7 @@ fn validate_deadline(new: Option<i64>, old: Option<i64>, errors: &mut FieldError
             return false;
         }
         (None, Some(_)) => {
-            errors.invalid(&field(), new, "must not update from a positive integer to nil value")
+            errors.invalid(&field(), new, "must not update from a positive integer to nil value");
         }
         _ => {}
     }

@@ -83,7 +83,7 @@ pub(super) static SUBJECT_ACCESS_REVIEW_SPEC: Fields = Fields(&[
     field(2, "nonResourceAttributes", Message(&NON_RESOURCE_ATTRIBUTES)),
     optional(3, "user", Text),
     list(4, "groups", Text),
-    map(5, "extra", &TextList),
+    map(5, "extra", TextList),
     optional(6, "uid", Text),
 ]);
 
@@ -114,11 +114,11 @@ pub(super) static TOKEN_REQUEST_SPEC: Fields = Fields(&[
 ]);
 
 pub(super) static TOKEN_REQUEST_STATUS: Fields =
-    Fields(&[optional(1, "token", Text), field(2, "expirationTimestamp", Time)]);
+    Fields(&[field(1, "token", Text), field(2, "expirationTimestamp", Time)]);
 
 pub(super) static USER_INFO: Fields = Fields(&[
     optional(1, "username", Text),
     optional(2, "uid", Text),
     list(3, "groups", Text),
-    map(4, "extra", &TextList),
+    map(4, "extra", TextList),
 ]);

@@ -84,7 +84,7 @@ pub(super) static POD_FAILURE_POLICY_ON_EXIT_CODES_REQUIREMENT: Fields =
     Fields(&[field(1, "containerName", Text), field(2, "operator", Text), list(3, "values", Int)]);
 
 pub(super) static POD_FAILURE_POLICY_ON_POD_CONDITIONS_PATTERN: Fields =
-    Fields(&[field(1, "type", Text), optional(2, "status", Text)]);
+    Fields(&[field(1, "type", Text), field(2, "status", Text)]);
 
 pub(super) static POD_FAILURE_POLICY_RULE: Fields = Fields(&[
     field(1, "action", Text),

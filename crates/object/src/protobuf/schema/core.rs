@@ -10,8 +10,8 @@ pub(super) static CLIENT_IP_CONFIG: Fields = Fields(&[field(1, "timeoutSeconds",
 
 pub(super) static CONFIG_MAP: Fields = Fields(&[
     field(1, "metadata", Message(&meta::OBJECT_META)),
-    map(2, "data", &Text),
-    map(3, "binaryData", &Bytes),
+    map(2, "data", Text),
+    map(3, "binaryData", Bytes),
     field(4, "immutable", Bool),
 ]);
 
@@ -131,8 +131,8 @@ pub(super) static NODE_SPEC: Fields = Fields(&[
 ]);
 
 pub(super) static NODE_STATUS: Fields = Fields(&[
-    map(1, "capacity", &Quantity),
-    map(2, "allocatable", &Quantity),
+    map(1, "capacity", Quantity),
+    map(2, "allocatable", Quantity),
     optional(3, "phase", Text),
     list(4, "conditions", Message(&NODE_CONDITION)),
     list(5, "addresses", Message(&NODE_ADDRESS)),
@@ -197,16 +197,16 @@ pub(super) static PERSISTENT_VOLUME_CLAIM_CONDITION: Fields = Fields(&[
 pub(super) static PERSISTENT_VOLUME_CLAIM_STATUS: Fields = Fields(&[
     optional(1, "phase", Text),
     list(2, "accessModes", Text),
-    map(3, "capacity", &Quantity),
+    map(3, "capacity", Quantity),
     list(4, "conditions", Message(&PERSISTENT_VOLUME_CLAIM_CONDITION)),
-    map(5, "allocatedResources", &Quantity),
-    map(7, "allocatedResourceStatuses", &Text),
+    map(5, "allocatedResources", Quantity),
+    map(7, "allocatedResourceStatuses", Text),
     field(8, "currentVolumeAttributesClassName", Text),
     field(9, "modifyVolumeStatus", Message(&MODIFY_VOLUME_STATUS)),
 ]);
 
 pub(super) static PERSISTENT_VOLUME_SPEC: Fields = Fields(&[
-    map(1, "capacity", &Quantity),
+    map(1, "capacity", Quantity),
     inline(2, &volume::PERSISTENT_VOLUME_SOURCE),
     list(3, "accessModes", Text),
     field(4, "claimRef", Message(&OBJECT_REFERENCE)),
@@ -230,9 +230,9 @@ pub(super) static PORT_STATUS: Fields =
 
 pub(super) static SECRET: Fields = Fields(&[
     field(1, "metadata", Message(&meta::OBJECT_META)),
-    map(2, "data", &Bytes),
+    map(2, "data", Bytes),
     optional(3, "type", Text),
-    map(4, "stringData", &Text),
+    map(4, "stringData", Text),
     field(5, "immutable", Bool),
 ]);
 
@@ -263,7 +263,7 @@ pub(super) static SERVICE_PORT: Fields = Fields(&[
 
 pub(super) static SERVICE_SPEC: Fields = Fields(&[
     list(1, "ports", Message(&SERVICE_PORT)),
-    map(2, "selector", &Text),
+    map(2, "selector", Text),
     optional(3, "clusterIP", Text),
     optional(4, "type", Text),
     list(5, "externalIPs", Text),

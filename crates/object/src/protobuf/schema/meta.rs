@@ -25,10 +25,8 @@ pub(super) static DELETE_OPTIONS: Fields = Fields(&[
 pub(super) static FIELD_SELECTOR_REQUIREMENT: Fields =
     Fields(&[field(1, "key", Text), field(2, "operator", Text), list(3, "values", Text)]);
 
-pub(super) static LABEL_SELECTOR: Fields = Fields(&[
-    map(1, "matchLabels", &Text),
-    list(2, "matchExpressions", Message(&LABEL_SELECTOR_REQUIREMENT)),
-]);
+pub(super) static LABEL_SELECTOR: Fields =
+    Fields(&[map(1, "matchLabels", Text), list(2, "matchExpressions", Message(&LABEL_SELECTOR_REQUIREMENT))]);
 
 pub(super) static LABEL_SELECTOR_REQUIREMENT: Fields =
     Fields(&[field(1, "key", Text), field(2, "operator", Text), list(3, "values", Text)]);
@@ -54,8 +52,8 @@ pub(super) static OBJECT_META: Fields = Fields(&[
     field(8, "creationTimestamp", Time),
     field(9, "deletionTimestamp", Time),
     field(10, "deletionGracePeriodSeconds", Int),
-    map(11, "labels", &Text),
-    map(12, "annotations", &Text),
+    map(11, "labels", Text),
+    map(12, "annotations", Text),
     list(13, "ownerReferences", Message(&OWNER_REFERENCE)),
     list(14, "finalizers", Text),
     list(17, "managedFields", Message(&MANAGED_FIELDS_ENTRY)),

@@ -102,7 +102,7 @@ pub(super) static CONTAINER_STATUS: Fields = Fields(&[
     field(7, "imageID", Text),
     optional(8, "containerID", Text),
     field(9, "started", Bool),
-    map(10, "allocatedResources", &Quantity),
+    map(10, "allocatedResources", Quantity),
     field(11, "resources", Message(&RESOURCE_REQUIREMENTS)),
     list(12, "volumeMounts", Message(&VOLUME_MOUNT_STATUS)),
     field(13, "user", Message(&CONTAINER_USER)),
@@ -204,7 +204,7 @@ pub(super) static LIFECYCLE_HANDLER: Fields = Fields(&[
 pub(super) static LINUX_CONTAINER_USER: Fields =
     Fields(&[field(1, "uid", Int), field(2, "gid", Int), list(3, "supplementalGroups", Int)]);
 
-pub(super) static LOCAL_OBJECT_REFERENCE: Fields = Fields(&[field(1, "name", Text)]);
+pub(super) static LOCAL_OBJECT_REFERENCE: Fields = Fields(&[optional(1, "name", Text)]);
 
 pub(super) static NODE_AFFINITY: Fields = Fields(&[
     field(1, "requiredDuringSchedulingIgnoredDuringExecution", Message(&NODE_SELECTOR)),
@@ -328,7 +328,7 @@ pub(super) static POD_SPEC: Fields = Fields(&[
     field(4, "terminationGracePeriodSeconds", Int),
     field(5, "activeDeadlineSeconds", Int),
     optional(6, "dnsPolicy", Text),
-    map(7, "nodeSelector", &Text),
+    map(7, "nodeSelector", Text),
     optional(8, "serviceAccountName", Text),
     optional(9, "serviceAccount", Text),
     optional(10, "nodeName", Text),
@@ -353,7 +353,7 @@ pub(super) static POD_SPEC: Fields = Fields(&[
     field(29, "runtimeClassName", Text),
     field(30, "enableServiceLinks", Bool),
     field(31, "preemptionPolicy", Text),
-    map(32, "overhead", &Quantity),
+    map(32, "overhead", Quantity),
     list(33, "topologySpreadConstraints", Message(&TOPOLOGY_SPREAD_CONSTRAINT)),
     list(34, "ephemeralContainers", Message(&EPHEMERAL_CONTAINER)),
     field(35, "setHostnameAsFQDN", Bool),
@@ -384,7 +384,7 @@ pub(super) static POD_STATUS: Fields = Fields(&[
     list(16, "hostIPs", Message(&HOST_IP)),
     optional(17, "observedGeneration", Int),
     field(18, "extendedResourceClaimStatus", Message(&POD_EXTENDED_RESOURCE_CLAIM_STATUS)),
-    map(19, "allocatedResources", &Quantity),
+    map(19, "allocatedResources", Quantity),
     field(20, "resources", Message(&RESOURCE_REQUIREMENTS)),
 ]);
 
@@ -417,8 +417,8 @@ pub(super) static RESOURCE_HEALTH: Fields =
     Fields(&[field(1, "resourceID", Text), optional(2, "health", Text)]);
 
 pub(super) static RESOURCE_REQUIREMENTS: Fields = Fields(&[
-    map(1, "limits", &Quantity),
-    map(2, "requests", &Quantity),
+    map(1, "limits", Quantity),
+    map(2, "requests", Quantity),
     list(3, "claims", Message(&RESOURCE_CLAIM)),
 ]);
 
@@ -514,7 +514,7 @@ pub(super) static VOLUME_MOUNT_STATUS: Fields = Fields(&[
 ]);
 
 pub(super) static VOLUME_RESOURCE_REQUIREMENTS: Fields =
-    Fields(&[map(1, "limits", &Quantity), map(2, "requests", &Quantity)]);
+    Fields(&[map(1, "limits", Quantity), map(2, "requests", Quantity)]);
 
 pub(super) static WEIGHTED_POD_AFFINITY_TERM: Fields =
     Fields(&[field(1, "weight", Int), field(2, "podAffinityTerm", Message(&POD_AFFINITY_TERM))]);

@@ -7,7 +7,7 @@ use super::{Fields, core, field, list, map, meta};
 pub(super) static STORAGE_CLASS: Fields = Fields(&[
     field(1, "metadata", Message(&meta::OBJECT_META)),
     field(2, "provisioner", Text),
-    map(3, "parameters", &Text),
+    map(3, "parameters", Text),
     field(4, "reclaimPolicy", Text),
     list(5, "mountOptions", Text),
     field(6, "allowVolumeExpansion", Bool),

@@ -88,7 +88,7 @@ pub(super) static CSI_PERSISTENT_VOLUME_SOURCE: Fields = Fields(&[
     field(2, "volumeHandle", Text),
     optional(3, "readOnly", Bool),
     optional(4, "fsType", Text),
-    map(5, "volumeAttributes", &Text),
+    map(5, "volumeAttributes", Text),
     field(6, "controllerPublishSecretRef", Message(&core::SECRET_REFERENCE)),
     field(7, "nodeStageSecretRef", Message(&core::SECRET_REFERENCE)),
     field(8, "nodePublishSecretRef", Message(&core::SECRET_REFERENCE)),
@@ -100,7 +100,7 @@ pub(super) static CSI_VOLUME_SOURCE: Fields = Fields(&[
     field(1, "driver", Text),
     field(2, "readOnly", Bool),
     field(3, "fsType", Text),
-    map(4, "volumeAttributes", &Text),
+    map(4, "volumeAttributes", Text),
     field(5, "nodePublishSecretRef", Message(&pod::LOCAL_OBJECT_REFERENCE)),
 ]);
 
@@ -136,7 +136,7 @@ pub(super) static FLEX_PERSISTENT_VOLUME_SOURCE: Fields = Fields(&[
     optional(2, "fsType", Text),
     field(3, "secretRef", Message(&core::SECRET_REFERENCE)),
     optional(4, "readOnly", Bool),
-    map(5, "options", &Text),
+    map(5, "options", Text),
 ]);
 
 pub(super) static FLEX_VOLUME_SOURCE: Fields = Fields(&[
@@ -144,7 +144,7 @@ pub(super) static FLEX_VOLUME_SOURCE: Fields = Fields(&[
     optional(2, "fsType", Text),
     field(3, "secretRef", Message(&pod::LOCAL_OBJECT_REFERENCE)),
     optional(4, "readOnly", Bool),
-    map(5, "options", &Text),
+    map(5, "options", Text),
 ]);
 
 pub(super) static FLOCKER_VOLUME_SOURCE: Fields =
@@ -252,7 +252,7 @@ pub(super) static POD_CERTIFICATE_PROJECTION: Fields = Fields(&[
     optional(4, "credentialBundlePath", Text),
     optional(5, "keyPath", Text),
     optional(6, "certificateChainPath", Text),
-    map(7, "userAnnotations", &Text),
+    map(7, "userAnnotations", Text),
 ]);
 
 pub(super) static PORTWORX_VOLUME_SOURCE: Fields =

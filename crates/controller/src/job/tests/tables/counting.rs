@@ -9,22 +9,22 @@ use serde_json::{Map, Value, json};
 
 use super::{
     super::{
-        vectors::{Case, check, items, same},
         given::{job, job_key, merge, pod, world},
+        vectors::{Case, check, items, same},
     },
     pass::patch,
 };
 use crate::{
     Controller,
     job::{
-    accounting, adoption,
-    backoff::Record,
-    indexed::Indexed,
-    pod::{Pod, has_tracking_finalizer},
-    situation::Situation,
-    spec::Spec,
-    verdict::Verdict,
-    writes::Edit,
+        accounting, adoption,
+        backoff::Record,
+        indexed::Indexed,
+        pod::{Pod, has_tracking_finalizer},
+        situation::Situation,
+        spec::Spec,
+        verdict::Verdict,
+        writes::Edit,
     },
     testing::World,
 };
@@ -76,7 +76,11 @@ fn succeeded_indexes_are_added_to_those_before() {
         let objects = objects(&pods);
         let pods: Vec<Pod<'_>> = objects.iter().map(|object| Pod::read(object, false)).collect();
         let indexed = indexes(case, &pods, None);
-        same("completedIndexes", json!(indexed.succeeded.to_string()), case.expect("completedIndexes").clone())
+        same(
+            "completedIndexes",
+            json!(indexed.succeeded.to_string()),
+            case.expect("completedIndexes").clone(),
+        )
     });
 }
 
@@ -97,8 +101,7 @@ fn pods_are_claimed_by_owner_and_selector() {
         let mut world = world();
         let mut object = job(&json!({}), &json!({}), world.now);
         if case.get("jobDeleting") == true {
-            object.metadata.deletion_timestamp =
-                Some(cronlet_object::api::Time(world.now));
+            object.metadata.deletion_timestamp = Some(cronlet_object::api::Time(world.now));
         }
         world.put(&object);
         for given in case.list("pods") {
@@ -128,7 +131,8 @@ fn pods_are_claimed_by_owner_and_selector() {
 
 fn stray(given: &Value, world: &World) -> FullPod {
     let name = given["name"].as_str().unwrap();
-    let mut patch = json!({"metadata": {}, "status": {"phase": given["phase"].as_str().unwrap_or("Running")}});
+    let mut patch =
+        json!({"metadata": {}, "status": {"phase": given["phase"].as_str().unwrap_or("Running")}});
     match given["owner"].as_str() {
         Some("self") => {}
         Some(_) => {
@@ -192,9 +196,8 @@ fn split_before(before: &Value) -> (Value, Value) {
     let (mut spec, mut status) = (Map::new(), Map::new());
     for (field, value) in before.as_object().into_iter().flatten() {
         match field.as_str() {
-            "active" | "ready" | "succeeded" | "failed" | "completedIndexes" | "failedIndexes" | "conditions" => {
-                status.insert(field.clone(), value.clone())
-            }
+            "active" | "ready" | "succeeded" | "failed" | "completedIndexes" | "failedIndexes"
+            | "conditions" => status.insert(field.clone(), value.clone()),
             "uncounted" => status.insert("uncountedTerminatedPods".to_owned(), value.clone()),
             _ => spec.insert(field.clone(), value.clone()),
         };

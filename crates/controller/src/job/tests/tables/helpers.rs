@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        vectors::{check, compare_conditions, items, same},
         given::{job, job_key, merge, pod, world},
+        vectors::{check, compare_conditions, items, same},
     },
     counting::objects,
     pass::patch,
@@ -87,7 +87,8 @@ fn of_pods_with_one_index_the_furthest_is_kept() {
 #[test]
 fn indexed_pods_are_named_after_their_index() {
     check("podNamePrefix", |case| {
-        let (name, index) = (case.text("jobName").unwrap(), u32::try_from(case.number("index").unwrap()).unwrap());
+        let (name, index) =
+            (case.text("jobName").unwrap(), u32::try_from(case.number("index").unwrap()).unwrap());
         same("generateName", json!(indexed_base(name, index)), case.expect("generateName").clone())?;
         match case.expect("hostname") {
             Value::Null => Ok(()),
@@ -171,7 +172,11 @@ fn only_failures_after_the_last_success_delay() {
         same("failures", json!(after.failures), case.expect("failuresAfterLastSuccess").clone())?;
         match case.expect("lastFailureAtMs") {
             Value::Null => Ok(()),
-            ms => same("last", after.last_failure.map(|at| json!(at.duration_since(now).as_millis())), Some(ms.clone())),
+            ms => same(
+                "last",
+                after.last_failure.map(|at| json!(at.duration_since(now).as_millis())),
+                Some(ms.clone()),
+            ),
         }
     });
 }
@@ -188,7 +193,11 @@ fn the_end_of_a_pod_is_told_from_what_it_left() {
 
 fn finished_pod(given: &Value) -> Value {
     let status = |name: String, at: &Value| {
-        let state = if at.is_null() { json!({"running": {}}) } else { json!({"terminated": {"exitCode": 0, "finishedAt": at}}) };
+        let state = if at.is_null() {
+            json!({"running": {}})
+        } else {
+            json!({"terminated": {"exitCode": 0, "finishedAt": at}})
+        };
         json!({"name": name, "state": state})
     };
     let statuses = |field: &str, prefix: &str| -> Vec<Value> {

@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::super::{
-    vectors::{Case, check, compare_conditions, items, same},
     given::{check_status, job, job_key, merge, pod, world},
+    vectors::{Case, check, compare_conditions, items, same},
 };
 use crate::{
     View,
@@ -113,9 +113,8 @@ fn pass(world: &mut World, mut limit: Option<usize>) -> Done {
     let now = world.now;
     let mut admit = |pod: FullPod, ids: &mut Ids| -> Result<Draft, ApiError> {
         if let Some(left) = &mut limit {
-            *left = left
-                .checked_sub(1)
-                .ok_or_else(|| ApiError::forbidden(Kind::Pod, "", "exceeded quota"))?;
+            *left =
+                left.checked_sub(1).ok_or_else(|| ApiError::forbidden(Kind::Pod, "", "exceeded quota"))?;
         }
         admit::create(Typed::from(pod), &mut admit::Context { now, ids }).map(|admitted| admitted.draft)
     };
@@ -128,7 +127,8 @@ fn pass(world: &mut World, mut limit: Option<usize>) -> Done {
             Write::Delete { .. } => done.deleted += 1,
             Write::Update { draft, .. } => {
                 let before = world.snapshot.get(draft.key()).unwrap();
-                done.deleted += usize::from(before.meta().deleted.is_none() && draft.meta().deleted.is_some());
+                done.deleted +=
+                    usize::from(before.meta().deleted.is_none() && draft.meta().deleted.is_some());
             }
         }
     }

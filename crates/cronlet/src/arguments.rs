@@ -1,0 +1,86 @@
+//! The command line: its words, their meaning, and what each defaults to.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::command;
+
+/// Kubernetes Jobs and CronJobs on one machine, in one binary, without a cluster.
+#[derive(Parser)]
+#[command(name = "cronlet", version, disable_help_subcommand = true, max_term_width = 100)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What cronlet can be asked to do.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run a node in the foreground
+    Up(Up),
+    /// Run one Job to its end and stream its logs; exits 0 on Complete, 1 on Failed
+    Run(command::run::Run),
+    /// Show when a schedule fires next
+    Next(command::next::Next),
+    /// Create or change the objects of manifest files
+    Apply(command::apply::Apply),
+    /// List objects
+    Get(command::get::Get),
+    /// Show one object with its events
+    Describe(command::describe::Describe),
+    /// Print the logs of a pod, a Job or a CronJob's latest run
+    Logs(command::logs::Logs),
+    /// Delete objects
+    Delete(command::delete::Delete),
+    /// Print the admin kubeconfig of the node on this machine
+    Kubeconfig(command::kubeconfig::Kubeconfig),
+    /// Print a shell completion script
+    Completion(command::completion::Completion),
+    /// Print the version
+    Version(command::version::Version),
+}
+
+/// Run a node in the foreground.
+#[derive(Args, Clone, Debug)]
+pub struct Up {
+    /// Manifest file or directory to apply once the node is ready; may be repeated
+    #[arg(short, long = "file", value_name = "FILE|DIR")]
+    pub files: Vec<PathBuf>,
+    /// Where everything is kept [default: /var/lib/cronlet as root, else $XDG_STATE_HOME/cronlet]
+    #[arg(long, value_name = "DIR", env = "CRONLET_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Address of the API; port 0 picks a free one
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:7443")]
+    pub listen: SocketAddr,
+    /// Where to write the admin kubeconfig [default: DATA_DIR/admin.kubeconfig]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Where pods' logs are kept [default: /var/log as root, else DATA_DIR/log]
+    #[arg(long, value_name = "DIR")]
+    pub log_root: Option<PathBuf>,
+    /// What runs pods: `none` leaves them Pending for a client to play the kubelet
+    #[arg(long, value_enum, default_value_t = RuntimeChoice::Auto)]
+    pub runtime: RuntimeChoice,
+    /// Keep objects in memory only: they are gone when the node ends
+    #[arg(long)]
+    pub in_memory: bool,
+    /// End pods gracefully before the node ends; otherwise they outlive it
+    #[arg(long)]
+    pub stop_pods: bool,
+    /// Print the output of every pod on standard error
+    #[arg(long)]
+    pub logs: bool,
+}
+
+/// What runs pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RuntimeChoice {
+    /// The best that this machine offers; today that is `process`
+    Auto,
+    /// Processes of this machine, without an image
+    Process,
+    /// Nothing: pods stay Pending
+    None,
+}

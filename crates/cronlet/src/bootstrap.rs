@@ -1,0 +1,244 @@
+//! Brings a node up: opens what is stored, wires the parts together, listens, and takes it all down again.
+
+use std::{
+    fs,
+    io::Write as _,
+    net::SocketAddr,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::JoinHandle,
+};
+
+use anyhow::{Context, bail};
+use cronlet_controller::Settings;
+use cronlet_object::{
+    ApiError, Clock, Ids, Key, Kind, Transaction, Write,
+    admit::{self, Admitted},
+    api::{Namespace, ObjectMeta},
+};
+use cronlet_runtime::{
+    Config, Runtime,
+    logs::{LogError, LogOptions, LogSource},
+};
+use cronlet_server::{Api, LogRequest, Pki, PodLogs, Version};
+use cronlet_store::{DataDir, SqliteDisk, Store};
+use jiff::tz::TimeZone;
+use tokio::{net::TcpListener, sync::oneshot, task};
+
+use crate::{
+    arguments::RuntimeChoice,
+    clock::SystemClock,
+    limits, machine,
+    node::{self, Inbox},
+    place,
+};
+
+/// The namespaces that every cluster has and clients count on.
+const NAMESPACES: &[&str] = &["default", "kube-system"];
+
+/// What is known of a node before it starts.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// Where pods' logs are kept.
+    pub log_root: PathBuf,
+    /// Address of the API.
+    pub listen: SocketAddr,
+    /// Where the admin kubeconfig goes; by default into the data directory.
+    pub kubeconfig: Option<PathBuf>,
+    /// What runs pods.
+    pub runtime: RuntimeChoice,
+    /// Whether objects are kept in memory only.
+    pub in_memory: bool,
+}
+
+/// A running node.
+pub struct Server {
+    /// Address of the API.
+    pub url: String,
+    /// The admin kubeconfig.
+    pub kubeconfig: PathBuf,
+    /// The store, to be read from.
+    pub store: Store,
+    /// The logs of its pods.
+    pub logs: PodLogs,
+    runtime: Option<Arc<Runtime>>,
+    inbox: Inbox,
+    node: JoinHandle<()>,
+    close: oneshot::Sender<()>,
+    serving: task::JoinHandle<()>,
+}
+
+/// Starts a node. When this returns, the API answers.
+///
+/// # Errors
+/// If the data directory is in use, damaged or not writable, the address is taken, or the system refuses something.
+pub async fn start(options: &Options) -> anyhow::Result<Server> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    // First of all, since everything else would be in vain: the address and the directory.
+    let listener = listen(options.listen).await?;
+    let address = listener.local_addr()?;
+    let directory = DataDir::lock(&options.data_dir)?;
+    let store = open_store(&directory, options)?;
+    let host = place::host_name();
+    let names = cronlet_server::server_names(&host, address.ip());
+    let pki = Pki::open(&options.data_dir.join("pki"), &names, clock.now())?;
+    let url = format!("https://{address}");
+    let kubeconfig = options.kubeconfig.clone().unwrap_or_else(|| options.data_dir.join(place::KUBECONFIG_NAME));
+    write_private(&kubeconfig, &pki.kubeconfig(&url)).with_context(|| kubeconfig.display().to_string())?;
+
+    let mut ids = Ids::seeded(fastrand::u64(..));
+    let (inbox, outbox) = Inbox::new();
+    let runtime = runtime(options, &host, &clock, &inbox)?;
+    prepare(&store, runtime.is_some().then_some(host.as_str()), &*clock, &mut ids).await?;
+    if let Some(runtime) = &runtime {
+        runtime.adopt(&store.snapshot());
+    }
+    let logs = pod_logs(runtime.as_ref());
+    let api = Api::new(store.clone(), clock.clone(), fastrand::u64(..), logs.clone(), &version());
+    let settings = Settings {
+        node_name: runtime.is_some().then_some(host),
+        time_zone: TimeZone::system(),
+        cluster_ca: Some(pki.authority.clone()),
+    };
+    let parts = node::Parts { store: store.clone(), clock, settings, runtime: runtime.clone(), ids };
+    let node = node::start(parts, inbox.clone(), outbox)?;
+    let tls = cronlet_server::server_config(&pki)?;
+    let (close, closed) = oneshot::channel();
+    let serving = tokio::spawn(cronlet_server::serve(listener, tls, api, async { drop(closed.await) }));
+    Ok(Server { url, kubeconfig, store, logs, runtime, inbox, node, close, serving })
+}
+
+impl Server {
+    /// What runs the pods, if anything does.
+    pub fn pods(&self) -> Option<Arc<Runtime>> {
+        self.runtime.clone()
+    }
+
+    /// Stops serving. Pods are left running, or ended gracefully first if `stop_pods` says so.
+    pub async fn stop(self, stop_pods: bool) {
+        if stop_pods && let Some(runtime) = &self.runtime {
+            runtime.stop_all().await;
+        }
+        // Fails only if the API has ended already.
+        let _ended = self.close.send(());
+        drop(self.serving.await);
+        self.inbox.stop();
+        drop(task::spawn_blocking(move || self.node.join()).await);
+        self.store.close();
+    }
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("{address}: cannot listen\nhint: is another node running? `--listen 127.0.0.1:0` picks a free port")
+    })
+}
+
+fn open_store(directory: &DataDir, options: &Options) -> anyhow::Result<Store> {
+    if !options.in_memory {
+        return Ok(Store::open(Box::new(SqliteDisk::open(directory)?))?);
+    }
+    if directory.path().join("cronlet.db").exists() {
+        bail!(
+            "{}: holds the data of a node, whose pods an in-memory node would end\nhint: give --in-memory another \
+             --data-dir",
+            directory.path().display()
+        );
+    }
+    Ok(Store::open(Box::new(SqliteDisk::in_memory()?))?)
+}
+
+/// Writes a file that holds a key: nobody else may read it, and nobody sees it half-written.
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".new");
+    let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    file.write_all(text.as_bytes())?;
+    fs::rename(draft, path)
+}
+
+/// The objects that a node has before anybody asks: namespaces, and the node itself if it runs pods.
+async fn prepare(store: &Store, node: Option<&str>, clock: &dyn Clock, ids: &mut Ids) -> anyhow::Result<()> {
+    let snapshot = store.snapshot();
+    let now = clock.now();
+    let mut transaction = match node {
+        Some(name) => machine::register(&snapshot, name, "process", now, ids)?,
+        None => Transaction::default(),
+    };
+    for name in NAMESPACES {
+        if snapshot.get(&Key::new(Kind::Namespace, "", *name)).is_none() {
+            let metadata = ObjectMeta { name: Some((*name).to_owned()), ..ObjectMeta::default() };
+            let namespace = Namespace { metadata, ..Namespace::default() };
+            let Admitted { draft, .. } = admit::create(namespace.into(), &mut admit::Context { now, ids })?;
+            transaction.writes.push(Write::Create(draft));
+        }
+    }
+    store.commit(transaction).await.context("the first write failed")?;
+    Ok(())
+}
+
+fn runtime(
+    options: &Options,
+    host: &str,
+    clock: &Arc<dyn Clock>,
+    inbox: &Inbox,
+) -> anyhow::Result<Option<Arc<Runtime>>> {
+    if options.runtime == RuntimeChoice::None {
+        return Ok(None);
+    }
+    let config = Config {
+        data_dir: options.data_dir.clone(),
+        log_root: options.log_root.clone(),
+        node_name: host.to_owned(),
+        node_ip: machine::address(),
+        pods_max: limits::PODS_MAX,
+        executable: std::env::current_exe().context("cannot find this program's own file")?,
+        clock: clock.clone(),
+    };
+    let inbox = inbox.clone();
+    let runtime = Runtime::new(config, Arc::new(move |report| inbox.report(report)))?;
+    Ok(Some(Arc::new(runtime)))
+}
+
+fn version() -> Version {
+    Version {
+        cronlet: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: String::new(),
+        platform: format!("linux/{}", machine::architecture()),
+    }
+}
+
+/// Where the API reads what containers have printed. Where no pod runs, none has.
+fn pod_logs(runtime: Option<&Arc<Runtime>>) -> PodLogs {
+    let logs = runtime.map(|runtime| runtime.logs());
+    Arc::new(move |request: LogRequest| {
+        let Some(logs) = &logs else {
+            return Err(ApiError::bad_request("this node runs no pods (--runtime none), so they have no logs"));
+        };
+        let source = LogSource {
+            namespace: request.pod.namespace().to_owned(),
+            pod: request.pod.name().to_owned(),
+            uid: request.pod.meta().uid.as_ref().to_owned(),
+            container: request.container,
+        };
+        let options = LogOptions {
+            previous: request.previous,
+            follow: request.follow,
+            since: request.since,
+            tail_lines: request.tail_lines,
+            limit_bytes: request.limit_bytes,
+            timestamps: request.timestamps,
+        };
+        match logs.read(&source, options) {
+            Ok(stream) => Ok(Box::pin(stream)),
+            Err(error @ LogError::Unreadable { .. }) => Err(ApiError::internal(error.to_string())),
+            Err(error) => Err(ApiError::bad_request(error.to_string())),
+        }
+    })
+}

@@ -1,0 +1,152 @@
+//! `cronlet up`: a node in the foreground.
+
+mod show;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use anyhow::bail;
+use cronlet_object::Clock;
+use jiff::{Timestamp, tz::TimeZone};
+use tokio::{
+    select,
+    signal::unix::{Signal, SignalKind, signal},
+};
+
+use crate::{
+    arguments::Up,
+    bootstrap::{self, Options, Server},
+    client::{Client, Target},
+    clock::SystemClock,
+    command::apply,
+    diagnostic::{self, FileManifest},
+    place,
+};
+
+/// Worker threads of the API. Requests are short and wait for one disk.
+const API_THREADS: usize = 2;
+
+/// Runs a node until it is told to end.
+pub fn run(up: &Up) -> anyhow::Result<ExitCode> {
+    log_to_stderr();
+    // Manifests that cannot be read are refused before anything is started.
+    let manifests = diagnostic::read_manifests(&up.files)?;
+    let data_dir = place::data_dir(up.data_dir.as_deref())?;
+    let options = Options {
+        log_root: place::log_root(up.log_root.as_deref(), &data_dir)?,
+        data_dir,
+        listen: up.listen,
+        kubeconfig: up.kubeconfig.clone(),
+        runtime: up.runtime,
+        in_memory: up.in_memory,
+    };
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(API_THREADS).enable_all().build()?;
+    runtime.block_on(serve(up, &options, &manifests))
+}
+
+/// Diagnostics go to standard error; `CRONLET_LOG=debug` shows more.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CRONLET_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).init();
+}
+
+async fn serve(up: &Up, options: &Options, manifests: &[FileManifest]) -> anyhow::Result<ExitCode> {
+    // Before the node is ready: a signal that comes early must not kill it half-way.
+    let mut signals = Signals::new()?;
+    let server = bootstrap::start(options).await?;
+    println!("cronlet ready {} kubeconfig={}", server.url, server.kubeconfig.display());
+    io::stdout().flush()?;
+    if up.logs {
+        show::outputs(&server);
+    }
+    if let Err(error) = apply_files(&server, manifests).await {
+        server.stop(up.stop_pods).await;
+        return Err(error);
+    }
+    say_what_next(&server, manifests);
+    signals.next().await;
+    let pods = server.pods();
+    let mut stopping = Box::pin(server.stop(up.stop_pods));
+    select! {
+        () = &mut stopping => {}
+        () = signals.next() => {
+            eprintln!("cronlet: told twice to end: ending the pods too");
+            if let Some(pods) = pods {
+                pods.stop_all().await;
+            }
+            stopping.await;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Applies the files as `cronlet apply` would; first as a dry run, so that either all or none is accepted.
+async fn apply_files(server: &Server, manifests: &[FileManifest]) -> anyhow::Result<()> {
+    if manifests.is_empty() {
+        return Ok(());
+    }
+    let client = Client::connect(&Target { kubeconfig: Some(server.kubeconfig.clone()), ..Target::default() }).await?;
+    for dry_run in [true, false] {
+        let mut tell = |line: &str| {
+            if !dry_run {
+                eprintln!("{line}");
+            }
+        };
+        if !apply::apply(&client, manifests, dry_run, &mut tell).await? {
+            bail!("the manifests were refused; nothing was applied");
+        }
+    }
+    Ok(())
+}
+
+/// A person at a terminal is told what to type.
+fn say_what_next(server: &Server, manifests: &[FileManifest]) {
+    let cronjob = manifests.iter().find(|manifest| manifest.kind() == "CronJob");
+    if let Some(manifest) = cronjob {
+        let next = next_run(manifest, SystemClock.now());
+        eprintln!("\ncronjob/{} runs next {}", manifest.name(), next.unwrap_or_else(|| "never".into()));
+    }
+    let name = cronjob.map_or("NAME", FileManifest::name);
+    eprintln!(
+        "\nNext, in another terminal:\n  export KUBECONFIG={}\n  kubectl get cronjobs,jobs,pods      # or: cronlet get \
+         cronjobs,jobs,pods\n  kubectl describe cronjob {name}\n  cronlet logs cronjob/{name}\nCtrl-C ends the node; \
+         running pods are left alone.\n",
+        server.kubeconfig.display()
+    );
+}
+
+/// When a CronJob's manifest fires next, in words.
+fn next_run(manifest: &FileManifest, now: Timestamp) -> Option<String> {
+    let spec = &manifest.value()["spec"];
+    let zone = match spec["timeZone"].as_str() {
+        Some(name) => TimeZone::get(name).ok()?,
+        None => TimeZone::system(),
+    };
+    let schedule = cronlet_schedule::Schedule::parse(spec["schedule"].as_str()?).ok()?;
+    let next = schedule.next_after(now, &zone)?;
+    let seconds = next.duration_since(now).as_secs();
+    Some(format!("at {} (in {seconds} s)", next.to_zoned(zone).strftime("%H:%M:%S")))
+}
+
+/// What tells the node to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The pods of this node: handed to the runtime as they change, and what it reports of them committed.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use cronlet_object::{
+    Change, Ids, Key, Kind, Object, Snapshot, Transaction, Typed,
+    api::Pod,
+    deletion,
+    event::{self, Note, Recorder},
+};
+use cronlet_runtime::{Report, Runtime};
+use cronlet_store::{Committed, Refusal, Store};
+use jiff::{SignedDuration, Timestamp};
+use tracing::warn;
+
+use super::{Inbox, Input};
+use crate::limits::{BLOCKED_POD_RETRY_SECONDS, REFUSED_RETRY_SECONDS};
+
+/// The component that speaks in events about pods, as on a cluster.
+const COMPONENT: &str = "kubelet";
+
+/// What is known of the pods while the node runs.
+pub struct Pods {
+    store: Store,
+    runtime: Option<Arc<Runtime>>,
+    inbox: Inbox,
+    node_name: String,
+    ids: Ids,
+    reports: HashMap<Arc<str>, Reports>,
+    /// Pods whose start is blocked or whose report was refused, by the time they are tried again.
+    retries: BTreeSet<(Timestamp, Key)>,
+}
+
+/// The reports of one pod: at most one is being committed, and only the latest waits.
+#[derive(Default)]
+struct Reports {
+    committing: Option<Report>,
+    waiting: Option<Report>,
+}
+
+impl Pods {
+    /// No pod is known yet.
+    pub fn new(store: Store, runtime: Option<Arc<Runtime>>, inbox: Inbox, node_name: String, ids: Ids) -> Self {
+        Pods { store, runtime, inbox, node_name, ids, reports: HashMap::new(), retries: BTreeSet::new() }
+    }
+
+    /// Hands a pod to the runtime, which looks itself whether there is anything to do.
+    pub fn sync(&self, pod: &Arc<Object>, snapshot: &Snapshot) {
+        if let Some(runtime) = &self.runtime {
+            runtime.sync(pod, snapshot);
+        }
+    }
+
+    /// Follows a commit.
+    pub fn committed(&mut self, change: &Change, snapshot: &Snapshot) {
+        let Some(runtime) = &self.runtime else { return };
+        let object = change.object();
+        match (object.kind(), &change.new) {
+            (Kind::Pod, Some(pod)) => runtime.sync(pod, snapshot),
+            (Kind::Pod, None) => {
+                self.reports.remove(&object.meta().uid);
+                runtime.remove(&object.meta().uid);
+            }
+            (Kind::PersistentVolumeClaim, None) => runtime.remove_claim(object),
+            (Kind::ConfigMap | Kind::Secret | Kind::PersistentVolumeClaim, Some(_)) => {
+                self.retry_namespace(object.namespace(), snapshot);
+            }
+            _ => {}
+        }
+    }
+
+    /// What a blocked pod of this namespace waits for may be there now.
+    fn retry_namespace(&mut self, namespace: &str, snapshot: &Snapshot) {
+        for (_, key) in self.retries.iter().filter(|(_, key)| key.namespace.as_ref() == namespace) {
+            if let Some(pod) = snapshot.get(key) {
+                self.sync(pod, snapshot);
+            }
+        }
+    }
+
+    /// Tries again what is due.
+    pub fn fire(&mut self, now: Timestamp) {
+        while let Some((at, _)) = self.retries.first()
+            && *at <= now
+        {
+            let Some((_, key)) = self.retries.pop_first() else { return };
+            let snapshot = self.store.snapshot();
+            if let Some(pod) = snapshot.get(&key) {
+                self.sync(pod, &snapshot);
+                let uid = pod.meta().uid.clone();
+                self.commit_next(&uid, now);
+            }
+        }
+    }
+
+    /// When something must be tried again.
+    pub fn next_timer(&self) -> Option<Timestamp> {
+        self.retries.first().map(|(at, _)| *at)
+    }
+
+    /// Takes in what the runtime saw. An older report that waits is superseded.
+    pub fn report(&mut self, mut report: Report, now: Timestamp) {
+        self.retries.retain(|(_, key)| *key != report.pod);
+        if report.blocked {
+            self.retry_after(report.pod.clone(), BLOCKED_POD_RETRY_SECONDS, now);
+        }
+        let uid = report.uid.clone();
+        let reports = self.reports.entry(uid.clone()).or_default();
+        if let Some(older) = reports.waiting.take() {
+            // Statuses replace each other; events have all happened.
+            report.events.splice(0..0, older.events);
+        }
+        reports.waiting = Some(report);
+        self.commit_next(&uid, now);
+    }
+
+    fn commit_next(&mut self, uid: &Arc<str>, now: Timestamp) {
+        let Some(reports) = self.reports.get_mut(uid).filter(|reports| reports.committing.is_none()) else { return };
+        let Some(report) = reports.waiting.take() else { return };
+        let snapshot = self.store.snapshot();
+        let Some(pod) = snapshot.get(&report.pod).filter(|pod| pod.meta().uid == *uid) else {
+            self.reports.remove(uid);
+            return;
+        };
+        let recorder = Recorder { snapshot: &snapshot, now, component: COMPONENT, host: Some(&self.node_name) };
+        let transaction = told(pod, &report, &recorder, &mut self.ids);
+        if transaction.is_empty() {
+            self.reports.remove(uid);
+            return;
+        }
+        reports.committing = Some(report);
+        let (inbox, uid) = (self.inbox.clone(), uid.clone());
+        self.store.submit(transaction, move |result| inbox.send(Input::Reported(uid, result)));
+    }
+
+    /// Takes in the outcome of a report's commit.
+    pub fn reported(&mut self, uid: &Arc<str>, result: Result<Committed, Refusal>, now: Timestamp) {
+        let Some(reports) = self.reports.get_mut(uid) else { return };
+        let committed = reports.committing.take();
+        if let (Err(refusal), Some(report)) = (result, committed) {
+            let key = report.pod.clone();
+            // The report is not lost: it waits again, unless a newer one has its place.
+            match &mut reports.waiting {
+                Some(newer) => drop(newer.events.splice(0..0, report.events)),
+                waiting @ None => *waiting = Some(report),
+            }
+            if matches!(refusal, Refusal::Disk { .. } | Refusal::Overloaded | Refusal::Stopped { .. }) {
+                warn!(pod = %key, %refusal, "the pod's status is not committed; trying again later");
+                return self.retry_after(key, REFUSED_RETRY_SECONDS, now);
+            }
+        }
+        if reports.waiting.is_none() {
+            self.reports.remove(uid);
+            return;
+        }
+        self.commit_next(uid, now);
+    }
+
+    fn retry_after(&mut self, key: Key, seconds: i64, now: Timestamp) {
+        if let Ok(at) = now.checked_add(SignedDuration::from_secs(seconds)) {
+            self.retries.insert((at, key));
+        }
+    }
+}
+
+/// The writes that say what a report says: the pod's status, the end of a deleted pod, and the events.
+fn told(old: &Arc<Object>, report: &Report, recorder: &Recorder, ids: &mut Ids) -> Transaction {
+    let mut pod: Pod = old.decode();
+    pod.status = Some(report.status.clone());
+    if report.stopped && pod.metadata.deletion_timestamp.is_some() {
+        // What the kubelet does when nothing of the pod is left: it deletes without grace.
+        pod.metadata.deletion_grace_period_seconds = Some(0);
+    }
+    let mut transaction = Transaction::default();
+    transaction.writes.extend(deletion::replace(old, &Typed::from(pod)));
+    for happened in &report.events {
+        let mut about = event::reference(old);
+        about.field_path = happened.field_path.clone();
+        let note = Note { event_type: happened.event_type, reason: &happened.reason, message: &happened.message };
+        recorder.record(&mut transaction.writes, &about, &note, ids);
+    }
+    transaction
+}

@@ -1,0 +1,85 @@
+//! The bounds of this crate, each with its unit in its name.
+
+use std::time::Duration;
+
+/// When a container's log file is rotated, in bytes (the kubelet's `containerLogMaxSize`).
+pub const LOG_FILE_BYTES_MAX: u64 = 10 * 1024 * 1024;
+
+/// How many log files a container keeps, the current one included (the kubelet's `containerLogMaxFiles`).
+pub const LOG_FILES_MAX: usize = 5;
+
+/// How much of one line a log record holds; longer lines are split (containerd's `max_container_log_line_size`).
+pub const LOG_LINE_BYTES_MAX: usize = 16 * 1024;
+
+/// How many bytes a file name may have.
+pub const FILE_NAME_BYTES_MAX: usize = 255;
+
+/// How much is read from a container's output at once, in bytes.
+pub const OUTPUT_READ_BYTES: usize = 64 * 1024;
+
+/// How much of a log is handed to its reader at once, in bytes.
+pub const LOG_READ_BYTES: usize = 64 * 1024;
+
+/// How long a container's termination message may be, in bytes (upstream's bound).
+pub const TERMINATION_MESSAGE_BYTES_MAX: usize = 4096;
+
+/// How long the termination messages of a pod may be together, in bytes (upstream's bound).
+pub const TERMINATION_MESSAGES_BYTES_MAX: usize = 12 * 1024;
+
+/// How much of the log stands in for a missing termination message, in lines and bytes (upstream's bounds).
+pub const TERMINATION_LOG_LINES_MAX: usize = 80;
+/// See [`TERMINATION_LOG_LINES_MAX`].
+pub const TERMINATION_LOG_BYTES_MAX: usize = 2048;
+
+/// How long one record of a journal may be, in bytes. A termination message of control characters, each six bytes
+/// as JSON, still fits.
+pub const JOURNAL_RECORD_BYTES_MAX: usize = 64 * 1024;
+
+/// The first delay before a crashed container is restarted again, in seconds (upstream's).
+pub const RESTART_DELAY_FIRST_SECONDS: i64 = 10;
+
+/// The longest delay before a crashed container is restarted again, in seconds (upstream's).
+pub const RESTART_DELAY_MAX_SECONDS: i64 = 300;
+
+/// After a container has not crashed for so long its delays start over, in seconds (upstream's).
+pub const RESTART_DELAY_FORGOTTEN_SECONDS: i64 = 2 * RESTART_DELAY_MAX_SECONDS;
+
+/// The first delay before volumes that could not be mounted are tried again, in milliseconds (upstream's).
+pub const MOUNT_DELAY_FIRST_MILLIS: i64 = 500;
+
+/// The longest delay before volumes that could not be mounted are tried again, in milliseconds (upstream's).
+pub const MOUNT_DELAY_MAX_MILLIS: i64 = 122_000;
+
+/// The least time a container has between SIGTERM and SIGKILL, in seconds (the kubelet's).
+pub const GRACE_SECONDS_MIN: i64 = 2;
+
+/// How long to wait for the end of processes that a container left behind and that were killed, and for the end of
+/// its output. Only a process that the kernel cannot end takes longer.
+pub const LEFTOVERS_WAIT: Duration = Duration::from_secs(10);
+
+/// The longest sleep of a shim that has an appointment: wall time may step.
+pub const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// How many clients may be connected to one shim.
+pub const CONNECTIONS_MAX: usize = 4;
+
+/// How many bytes of one command a shim reads.
+pub const COMMAND_BYTES_MAX: usize = 256;
+
+/// How many entries a directory may have that a missing mount point is added to.
+pub const MIRROR_ENTRIES_MAX: usize = 1024;
+
+/// How many bytes may be written directly into a directory that a mount point was added to.
+pub const MIRROR_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// How much a volume made of API objects may hold, in bytes: the largest Secret or ConfigMap is 1 MiB.
+pub const PROJECTED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How many pods may run at once unless the configuration says otherwise.
+pub const PODS_MAX: usize = 2000;
+
+/// How many threads start and observe pods.
+pub const WORKERS_MAX: usize = 8;
+
+/// How many pod events are taken from the kernel at once.
+pub const POLL_EVENTS_MAX: usize = 256;

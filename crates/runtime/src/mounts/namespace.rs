@@ -1,0 +1,54 @@
+//! A mount namespace of one's own: as root directly, otherwise inside a user namespace.
+
+use std::{fs, io};
+
+use rustix::{
+    io::Errno,
+    mount::{MountPropagationFlags, mount_change},
+    process::{getegid, geteuid},
+};
+
+use crate::sys;
+
+/// What is possible in the namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Namespace {
+    /// Whether its mounts are owned by the user namespace of the machine, so that device files work on them.
+    pub(super) privileged: bool,
+}
+
+/// Why there is no namespace.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "this system does not let the node make a private mount namespace ({step}: {source}); run the node as root, or \
+     allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces, \
+     kernel.apparmor_restrict_unprivileged_userns=0)"
+)]
+pub(super) struct NoNamespace {
+    step: &'static str,
+    source: io::Error,
+}
+
+/// Moves this process into a mount namespace of its own, in which nothing it mounts is seen from outside.
+pub(super) fn enter() -> Result<Namespace, NoNamespace> {
+    let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
+    let privileged = match sys::unshare_mounts(false) {
+        Ok(()) => true,
+        Err(error) if error.raw_os_error() == Some(Errno::PERM.raw_os_error()) => {
+            sys::unshare_mounts(true).map_err(|source| NoNamespace { step: "unshare", source })?;
+            map_self(uid, gid).map_err(|source| NoNamespace { step: "user mapping", source })?;
+            false
+        }
+        Err(source) => return Err(NoNamespace { step: "unshare", source }),
+    };
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+        .map_err(|error| NoNamespace { step: "mount", source: error.into() })?;
+    Ok(Namespace { privileged })
+}
+
+/// Leaves user and group as they are. Without privileges this is all that may be mapped, and groups may not be set.
+fn map_self(uid: u32, gid: u32) -> io::Result<()> {
+    fs::write("/proc/self/setgroups", "deny")?;
+    fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
+    fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))
+}

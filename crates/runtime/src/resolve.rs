@@ -1,0 +1,225 @@
+//! Turns a pod into what its shim is told: looks up everything the pod refers to, or says what is missing.
+//!
+//! Pure: what is stored and what the node is go in, a specification and plans for volumes come out.
+
+mod downward;
+mod environment;
+mod identity;
+mod mounts;
+mod payload;
+mod volume;
+
+use std::path::{Path, PathBuf};
+
+use cronlet_object::{Snapshot, api};
+use jiff::{SignedDuration, Timestamp};
+
+pub use self::identity::Users;
+pub use self::volume::{FileEntry, HostPathKind, Plan, Volume};
+use crate::{
+    logs::files,
+    mounts::TERMINATION_MESSAGE_PATH,
+    spec::{self, Container, Handler, MemoryVolume, Pod, RestartPolicy, Role},
+};
+
+/// What everything is resolved against.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// The pod, whose metadata is complete.
+    pub pod: &'a api::Pod,
+    /// What is stored.
+    pub snapshot: &'a Snapshot,
+    /// What the pod runs on.
+    pub node: &'a NodeFacts,
+    /// When the pod was first seen by this node: `status.startTime`.
+    pub start_time: Timestamp,
+}
+
+/// The node, as far as pods can tell.
+#[derive(Clone, Debug)]
+pub struct NodeFacts {
+    /// Its name.
+    pub name: String,
+    /// Its address, which is that of its pods, too.
+    pub ip: String,
+    /// The directory of the pods' directories.
+    pub pods_dir: PathBuf,
+    /// The directory of the claims' directories.
+    pub volumes_dir: PathBuf,
+    /// The directory of all logs.
+    pub log_root: PathBuf,
+    /// Its users.
+    pub users: Users,
+}
+
+/// A pod that can be started.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resolved {
+    /// For its shim.
+    pub spec: Pod,
+    /// To be made before.
+    pub volumes: Vec<Volume>,
+}
+
+/// Why a pod cannot be started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Blocked {
+    /// A container's definition refers to something that does not exist, or asks for something impossible.
+    Container {
+        /// The container.
+        container: String,
+        /// Its state's reason: `CreateContainerConfigError` or `CreateContainerError`.
+        reason: &'static str,
+        /// Its state's message.
+        message: String,
+    },
+    /// A volume cannot be mounted.
+    Volume {
+        /// The volume; empty if it is not about one.
+        volume: String,
+        /// Why not.
+        message: String,
+    },
+}
+
+/// Something about a container that must be changed before it can be created.
+pub(crate) const CONFIG_ERROR: &str = "CreateContainerConfigError";
+/// A container that cannot be created from what it says.
+pub(crate) const CREATE_ERROR: &str = "CreateContainerError";
+
+/// The directory of a pod.
+pub(crate) fn pod_dir(pods_dir: &Path, uid: &str) -> PathBuf {
+    pods_dir.join(uid)
+}
+
+/// Resolves a pod.
+///
+/// # Errors
+/// Everything that keeps the pod from starting.
+pub fn resolve(inputs: Inputs<'_>) -> Result<Resolved, Vec<Blocked>> {
+    let metadata = &inputs.pod.metadata;
+    let spec = inputs.pod.spec.clone().unwrap_or_default();
+    let uid = metadata.uid.clone().unwrap_or_default();
+    let (namespace, name) = (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default());
+    let mut blocked = Vec::new();
+    let volumes = volume::plan_all(&inputs, &spec, &mut blocked);
+    let mut containers = Vec::new();
+    for (role, container) in roles(&spec) {
+        match resolve_container(&inputs, &spec, container, role, &volumes) {
+            Ok(resolved) => containers.push(resolved),
+            Err(why) => blocked.push(why),
+        }
+    }
+    if !blocked.is_empty() {
+        return Err(blocked);
+    }
+    let log_root = &inputs.node.log_root;
+    let deadline = spec.active_deadline_seconds.and_then(|seconds| {
+        inputs.start_time.checked_add(SignedDuration::from_secs(seconds)).ok()
+    });
+    let pod = Pod {
+        version: spec::VERSION,
+        handler: Handler::Process,
+        log_dir: files::pod_dir(log_root, &namespace, &name, &uid),
+        log_links_dir: files::links_dir(log_root),
+        namespace,
+        name,
+        uid,
+        restart_policy: restart_policy(&spec),
+        grace_seconds: spec.termination_grace_period_seconds.unwrap_or(30),
+        deadline,
+        memory_volumes: volumes.iter().filter_map(memory_volume).collect(),
+        containers,
+    };
+    Ok(Resolved { spec: pod, volumes })
+}
+
+/// The volumes of a pod, as far as they can be planned.
+pub(crate) fn volumes(inputs: Inputs<'_>) -> Vec<Volume> {
+    let spec = inputs.pod.spec.as_ref();
+    spec.map(|spec| volume::plan_all(&inputs, spec, &mut Vec::new())).unwrap_or_default()
+}
+
+/// The containers of a pod, init containers first, with their roles.
+pub(crate) fn roles(spec: &api::PodSpec) -> impl Iterator<Item = (Role, &api::Container)> {
+    let init = spec.init_containers.iter().flatten().map(|container| {
+        let sidecar = container.restart_policy.as_deref() == Some("Always");
+        (if sidecar { Role::Sidecar } else { Role::Init }, container)
+    });
+    init.chain(spec.containers.iter().map(|container| (Role::Regular, container)))
+}
+
+fn restart_policy(spec: &api::PodSpec) -> RestartPolicy {
+    match spec.restart_policy.as_deref() {
+        Some("Never") => RestartPolicy::Never,
+        Some("OnFailure") => RestartPolicy::OnFailure,
+        _ => RestartPolicy::Always,
+    }
+}
+
+fn memory_volume(volume: &Volume) -> Option<MemoryVolume> {
+    match volume.plan {
+        Plan::Memory { bytes_max } => {
+            let (volume, path, gid) = (volume.name.clone(), volume.source.clone(), volume.gid);
+            Some(MemoryVolume { volume, path, bytes_max, gid })
+        }
+        _ => None,
+    }
+}
+
+fn resolve_container(
+    inputs: &Inputs<'_>,
+    spec: &api::PodSpec,
+    container: &api::Container,
+    role: Role,
+    volumes: &[Volume],
+) -> Result<Container, Blocked> {
+    let refuse = |reason| {
+        move |message| Blocked::Container { container: container.name.clone(), reason, message }
+    };
+    let identity = identity::resolve(inputs, spec, container).map_err(refuse(CONFIG_ERROR))?;
+    let home = inputs.node.users.home(identity.as_ref().map(|identity| identity.uid));
+    let env = environment::resolve(inputs, spec, container, &home).map_err(refuse(CONFIG_ERROR))?;
+    let mounts = mounts::resolve(container, volumes, &env).map_err(refuse(CONFIG_ERROR))?;
+    let argv = argv(container, &env).map_err(refuse(CREATE_ERROR))?;
+    let security = container.security_context.as_ref();
+    let message_path = container.termination_message_path.as_deref().filter(|path| !path.is_empty());
+    let message_path = Path::new("/").join(message_path.unwrap_or(TERMINATION_MESSAGE_PATH));
+    let policy = container.termination_message_policy.as_deref();
+    Ok(Container {
+        name: container.name.clone(),
+        role,
+        argv,
+        cwd: absolute(container.working_dir.as_deref().unwrap_or_default()),
+        identity,
+        no_new_privileges: security.and_then(|s| s.allow_privilege_escalation) == Some(false),
+        mounts,
+        termination_message: spec::TerminationMessage {
+            required: message_path != Path::new(TERMINATION_MESSAGE_PATH),
+            path: message_path,
+            fallback_to_logs: policy == Some("FallbackToLogsOnError"),
+        },
+        env,
+    })
+}
+
+/// Relative paths start from the root, as in a container.
+fn absolute(path: &str) -> String {
+    if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
+}
+
+/// The program and its arguments. There is no image that could name one.
+fn argv(container: &api::Container, env: &[(String, String)]) -> Result<Vec<String>, String> {
+    let command = container.command.as_deref().unwrap_or_default();
+    if command.first().is_none_or(String::is_empty) {
+        let image = container.image.as_deref().unwrap_or_default();
+        return Err(format!(
+            "a process pod does not use the image {image:?}, so `command` is required: set it to a program of this host"
+        ));
+    }
+    let parts = command.iter().chain(container.args.iter().flatten());
+    Ok(parts.map(|part| environment::expand(part, env)).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! What each volume of a pod is, and what has to be made for it.
+
+use std::path::PathBuf;
+
+use cronlet_object::{
+    api::{self, PersistentVolumeClaim},
+    claim,
+    quantity::Quantity,
+};
+use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, HostPathVolumeSource, VolumeProjection};
+
+use super::{
+    Blocked, Inputs,
+    payload::{self, FILE_MODE, Source},
+    pod_dir,
+};
+
+/// A volume of a pod.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Volume {
+    /// Its name within the pod.
+    pub name: String,
+    /// Its directory or file on the host.
+    pub source: PathBuf,
+    /// Whether containers can only read it, whatever they ask for.
+    pub read_only: bool,
+    /// The group that owns what is made for it.
+    pub gid: Option<u32>,
+    /// What has to be made.
+    pub plan: Plan,
+}
+
+/// What has to be made for a volume before it can be mounted.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Plan {
+    /// An empty directory that everybody may write to.
+    EmptyDir,
+    /// A directory on which the shim mounts memory.
+    Memory {
+        /// Its size, if limited.
+        bytes_max: Option<u64>,
+    },
+    /// The directory of a claim, which outlives the pod.
+    Claim,
+    /// Something that is on the host.
+    HostPath(HostPathKind),
+    /// Files, all of which change at once when they change.
+    Files(Vec<FileEntry>),
+}
+
+/// What a host path must be: `hostPath.type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostPathKind {
+    /// Nothing is checked.
+    Unset,
+    /// A directory, which is created if there is nothing.
+    DirectoryOrCreate,
+    /// A directory.
+    Directory,
+    /// A file, which is created if there is nothing.
+    FileOrCreate,
+    /// A file.
+    File,
+    /// A Unix socket.
+    Socket,
+    /// A character device.
+    CharDevice,
+    /// A block device.
+    BlockDevice,
+}
+
+/// A file in a volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileEntry {
+    /// Relative path, without `..`.
+    pub path: String,
+    /// Content.
+    pub data: Vec<u8>,
+    /// Permission bits.
+    pub mode: u32,
+}
+
+/// Plans all volumes; what is wrong with one is added to `blocked`.
+pub(super) fn plan_all(inputs: &Inputs<'_>, spec: &api::PodSpec, blocked: &mut Vec<Blocked>) -> Vec<Volume> {
+    let fs_group = spec.security_context.as_ref().and_then(|context| context.fs_group);
+    let gid = fs_group.and_then(|group| u32::try_from(group).ok()).filter(|_| inputs.node.users.uid == 0);
+    let mut volumes = Vec::new();
+    for volume in spec.volumes.iter().flatten() {
+        match plan(inputs, volume, gid) {
+            Ok(planned) => volumes.push(planned),
+            Err(message) => blocked.push(Blocked::Volume { volume: volume.name.clone(), message }),
+        }
+    }
+    volumes
+}
+
+fn plan(inputs: &Inputs<'_>, volume: &api::Volume, gid: Option<u32>) -> Result<Volume, String> {
+    let uid = inputs.pod.metadata.uid.as_deref().unwrap_or_default();
+    let own = pod_dir(&inputs.node.pods_dir, uid).join(format!("volume-{}", volume.name));
+    let planned = |source, read_only, plan| Volume { name: volume.name.clone(), source, read_only, gid, plan };
+    if let Some(empty) = &volume.empty_dir {
+        return Ok(planned(own, false, empty_dir(empty)?));
+    }
+    if let Some(host) = &volume.host_path {
+        let kind = host_path_kind(host)?;
+        return Ok(Volume { gid: None, ..planned(PathBuf::from(&host.path), false, Plan::HostPath(kind)) });
+    }
+    if let Some(wanted) = &volume.persistent_volume_claim {
+        let source = inputs.node.volumes_dir.join(claim_directory(inputs, &wanted.claim_name)?);
+        return Ok(planned(source, wanted.read_only == Some(true), Plan::Claim));
+    }
+    let files = files(inputs, volume)?;
+    Ok(planned(own, true, Plan::Files(payload::combine(files)?)))
+}
+
+fn empty_dir(empty: &EmptyDirVolumeSource) -> Result<Plan, String> {
+    if empty.medium.as_deref() != Some("Memory") {
+        return Ok(Plan::EmptyDir);
+    }
+    let limit = empty.size_limit.as_ref().map(|limit| limit.0.parse::<Quantity>());
+    let limit = limit.transpose().map_err(|error| format!("sizeLimit: {error}"))?;
+    let bytes = limit.and_then(|limit| u64::try_from(limit.value()).ok()).filter(|&bytes| bytes > 0);
+    Ok(Plan::Memory { bytes_max: bytes })
+}
+
+fn host_path_kind(host: &HostPathVolumeSource) -> Result<HostPathKind, String> {
+    Ok(match host.type_.as_deref().unwrap_or_default() {
+        "" => HostPathKind::Unset,
+        "DirectoryOrCreate" => HostPathKind::DirectoryOrCreate,
+        "Directory" => HostPathKind::Directory,
+        "FileOrCreate" => HostPathKind::FileOrCreate,
+        "File" => HostPathKind::File,
+        "Socket" => HostPathKind::Socket,
+        "CharDevice" => HostPathKind::CharDevice,
+        "BlockDevice" => HostPathKind::BlockDevice,
+        other => return Err(format!("hostPath type {other:?} is not known")),
+    })
+}
+
+fn claim_directory(inputs: &Inputs<'_>, name: &str) -> Result<String, String> {
+    let namespace = inputs.pod.metadata.namespace.as_deref().unwrap_or_default();
+    let claim: Option<PersistentVolumeClaim> = inputs.snapshot.decode(namespace, name);
+    let claim = claim.ok_or_else(|| format!("persistentvolumeclaim {name:?} not found"))?;
+    claim::directory_name(&claim).ok_or_else(|| format!("persistentvolumeclaim {name:?} is not bound"))
+}
+
+/// The files of a volume that is made of API objects.
+fn files(inputs: &Inputs<'_>, volume: &api::Volume) -> Result<Vec<FileEntry>, String> {
+    if let Some(wanted) = &volume.config_map {
+        let mode = payload::mode(wanted.default_mode.unwrap_or(FILE_MODE));
+        let optional = wanted.optional == Some(true);
+        return payload::config_map(inputs, &Source { name: &wanted.name, items: wanted.items.as_deref(), optional, mode });
+    }
+    if let Some(wanted) = &volume.secret {
+        let mode = payload::mode(wanted.default_mode.unwrap_or(FILE_MODE));
+        let (name, optional) = (wanted.secret_name.as_deref().unwrap_or_default(), wanted.optional == Some(true));
+        return payload::secret(inputs, &Source { name, items: wanted.items.as_deref(), optional, mode });
+    }
+    if let Some(wanted) = &volume.downward_api {
+        let mode = payload::mode(wanted.default_mode.unwrap_or(FILE_MODE));
+        return payload::downward(inputs, wanted.items.as_deref().unwrap_or_default(), mode);
+    }
+    if let Some(wanted) = &volume.projected {
+        let mode = payload::mode(wanted.default_mode.unwrap_or(FILE_MODE));
+        let sources = wanted.sources.iter().flatten();
+        let parts: Result<Vec<_>, String> = sources.map(|source| projected(inputs, source, mode)).collect();
+        return Ok(parts?.into_iter().flatten().collect());
+    }
+    Err("this node has no volumes of its type".to_owned())
+}
+
+fn projected(inputs: &Inputs<'_>, source: &VolumeProjection, mode: u32) -> Result<Vec<FileEntry>, String> {
+    if let Some(wanted) = &source.config_map {
+        let (items, optional) = (wanted.items.as_deref(), wanted.optional == Some(true));
+        return payload::config_map(inputs, &Source { name: &wanted.name, items, optional, mode });
+    }
+    if let Some(wanted) = &source.secret {
+        let (items, optional) = (wanted.items.as_deref(), wanted.optional == Some(true));
+        return payload::secret(inputs, &Source { name: &wanted.name, items, optional, mode });
+    }
+    if let Some(wanted) = &source.downward_api {
+        return payload::downward(inputs, wanted.items.as_deref().unwrap_or_default(), mode);
+    }
+    if source.service_account_token.is_some() {
+        return Err("this node issues no service account tokens".to_owned());
+    }
+    Err("this node has no projected volumes of its source's type".to_owned())
+}

@@ -1,0 +1,244 @@
+//! The server's side: starts shims, finds them again, and reports what becomes of their pods.
+//!
+//! Every pod is looked after by one [`pod::Pod`], whatever has happened: it is told to look, looks at everything, and
+//! does what is missing. A few worker threads take the pods whose turn it is; no pod is with two of them at once. One
+//! more thread waits for shims to say that a journal has grown. No thread belongs to one pod.
+
+mod directory;
+mod link;
+mod news;
+mod pod;
+mod queue;
+
+use std::{
+    fs, io,
+    net::IpAddr,
+    os::unix::fs::DirBuilderExt,
+    path::PathBuf,
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
+
+use cronlet_object::{
+    Clock, Key, Kind, Object, Snapshot,
+    api::{PersistentVolumeClaim, PodStatus},
+    claim,
+};
+use rustix::process::{getegid, geteuid, getgroups};
+
+use self::{
+    link::Watcher,
+    queue::{Queue, Task, Turn},
+};
+pub use crate::events::ReportedEvent;
+use crate::{
+    limits,
+    logs::{self, Logs},
+    resolve::{NodeFacts, Users},
+};
+
+/// What a node's runtime works with.
+pub struct Config {
+    /// The node's directory: pods are kept in `pods` in it, claims' data in `volumes`.
+    pub data_dir: PathBuf,
+    /// The directory of all logs.
+    pub log_root: PathBuf,
+    /// The node's name.
+    pub node_name: String,
+    /// The node's address, which is that of its pods.
+    pub node_ip: IpAddr,
+    /// This program's file, which is executed as shims. Its `main` begins with [`crate::shim::main_if_requested`].
+    pub executable: PathBuf,
+    /// How many pods run at once; further ones stay Pending until one has ended.
+    pub pods_max: usize,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What has become of a pod.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The pod.
+    pub pod: Key,
+    /// Its UID: a pod of the same name that came later is another one.
+    pub uid: Arc<str>,
+    /// Its whole status, made from the one it had.
+    pub status: PodStatus,
+    /// What happened, in order.
+    pub events: Vec<ReportedEvent>,
+    /// Whether no process of the pod is left and none will be started.
+    pub stopped: bool,
+    /// Whether the pod waits for something that this runtime cannot see: it is to be synced again after a while.
+    pub blocked: bool,
+}
+
+/// Takes reports, from any thread and without waiting.
+pub type Reporter = Arc<dyn Fn(Report) + Send + Sync>;
+
+/// Why there is no runtime.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// A directory cannot be made.
+    #[error("cannot create {path}: {source}", path = path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The system is short of something.
+    #[error("cannot {step}: {source}")]
+    System {
+        /// What was tried.
+        step: &'static str,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+/// What all threads share.
+struct Shared {
+    facts: NodeFacts,
+    executable: PathBuf,
+    clock: Arc<dyn Clock>,
+    report: Reporter,
+    watcher: Watcher,
+    queue: Queue,
+}
+
+/// Runs the pods of this node. When it is dropped its threads end, and the pods run on.
+pub struct Runtime {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Runtime {
+    /// Starts the threads. Nothing is done about pods before [`Runtime::adopt`] and [`Runtime::sync`].
+    ///
+    /// # Errors
+    /// If the directories cannot be made, or the threads not be started.
+    pub fn new(config: Config, report: Reporter) -> Result<Self, RuntimeError> {
+        let facts = NodeFacts {
+            name: config.node_name,
+            ip: config.node_ip.to_string(),
+            pods_dir: config.data_dir.join("pods"),
+            volumes_dir: config.data_dir.join("volumes"),
+            log_root: config.log_root,
+            users: users(),
+        };
+        make_dirs(&facts)?;
+        let watcher = Watcher::new().map_err(|source| RuntimeError::System { step: "watch shims", source })?;
+        let queue = Queue::new(config.pods_max);
+        let (executable, clock) = (config.executable, config.clock);
+        let shared = Arc::new(Shared { facts, executable, clock, report, watcher, queue });
+        let mut runtime = Runtime { shared, threads: Vec::new() };
+        let workers = thread::available_parallelism().map_or(2, usize::from).clamp(2, limits::WORKERS_MAX);
+        for _ in 0..workers {
+            runtime.spawn("pod worker", work)?;
+        }
+        runtime.spawn("shim watcher", |shared| shared.watcher.run(&shared.queue))?;
+        Ok(runtime)
+    }
+
+    fn spawn(&mut self, name: &str, run: impl FnOnce(&Shared) + Send + 'static) -> Result<(), RuntimeError> {
+        let shared = self.shared.clone();
+        let started = thread::Builder::new().name(name.to_owned()).spawn(move || run(&shared));
+        self.threads.push(started.map_err(|source| RuntimeError::System { step: "start a thread", source })?);
+        Ok(())
+    }
+
+    /// Finds the pods that an earlier server left. Those that are not in the snapshot any more are ended and removed.
+    pub fn adopt(&self, snapshot: &Snapshot) {
+        let mut left = directory::uids(&self.shared.facts.pods_dir);
+        for pod in snapshot.list(Kind::Pod) {
+            if left.remove(&*pod.meta().uid) {
+                self.sync(pod, snapshot);
+            }
+        }
+        for uid in left {
+            self.remove(&uid);
+        }
+    }
+
+    /// Looks after a pod that is bound to this node. Called when it was created or has changed, when something changed
+    /// that a blocked pod may wait for, and after a while as long as it is blocked. Never waits.
+    pub fn sync(&self, pod: &Arc<Object>, snapshot: &Snapshot) {
+        self.shared.queue.change(&pod.meta().uid, |wanted| {
+            wanted.object = Some(pod.clone());
+            wanted.snapshot = Some(snapshot.clone());
+        });
+    }
+
+    /// Ends a pod whose object is gone, and removes its files and logs. Never waits.
+    pub fn remove(&self, uid: &str) {
+        self.shared.queue.change(uid, |wanted| wanted.removed = true);
+    }
+
+    /// Removes the data of a claim whose object is gone. Never waits.
+    pub fn remove_claim(&self, object: &Object) {
+        if let Some(name) = claim::directory_name(&object.decode::<PersistentVolumeClaim>()) {
+            self.shared.queue.remove_dir(self.shared.facts.volumes_dir.join(name));
+        }
+    }
+
+    /// Ends all pods, each within its grace period, and waits until they have ended.
+    pub async fn stop_all(&self) {
+        self.shared.queue.change_all(|wanted| wanted.stop = true);
+        self.shared.queue.all_stopped().await;
+    }
+
+    /// The logs of this node's pods.
+    pub fn logs(&self) -> Logs {
+        let facts = &self.shared.facts;
+        Logs { pods_dir: facts.pods_dir.clone(), log_root: facts.log_root.clone() }
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+        self.shared.watcher.close();
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has said so.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The node's own user, and the users of this machine.
+fn users() -> Users {
+    let groups = getgroups().unwrap_or_default().into_iter().map(|group| group.as_raw()).collect();
+    // Without the file nobody has a home directory.
+    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    Users::new(geteuid().as_raw(), getegid().as_raw(), groups, &passwd)
+}
+
+fn make_dirs(facts: &NodeFacts) -> Result<(), RuntimeError> {
+    let logs = &facts.log_root;
+    // Pods have secrets, claims have data; logs are for whoever may read the log root.
+    let dirs = [
+        (facts.pods_dir.clone(), 0o700),
+        (facts.volumes_dir.clone(), 0o700),
+        (logs::files::links_dir(logs), 0o755),
+        (logs.join("pods"), 0o755),
+    ];
+    for (path, mode) in dirs {
+        let made = fs::DirBuilder::new().recursive(true).mode(mode).create(&path);
+        made.map_err(|source| RuntimeError::Directory { path, source })?;
+    }
+    Ok(())
+}
+
+/// Takes tasks until the runtime is dropped.
+fn work(shared: &Shared) {
+    while let Some(task) = shared.queue.next() {
+        match task {
+            Task::Look(turn) => {
+                let Turn { uid, mut pod, wanted } = *turn;
+                let outcome = pod.look(shared, &uid, wanted);
+                shared.queue.done(&uid, pod, outcome);
+            }
+            Task::RemoveDir(path) => directory::remove_dir(&path),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The directories of pods: made before a pod starts, found after a restart, removed with the pod.
+
+use std::{
+    collections::HashSet,
+    fs,
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::Path,
+};
+
+use cronlet_object::api;
+use jiff::Timestamp;
+
+use crate::{
+    journal::{self, Event, Exit, ExitKind, Usage},
+    logs::files,
+    spec,
+    state::{State, container_id},
+};
+
+/// The UIDs of the pods that have a directory.
+pub(super) fn uids(pods_dir: &Path) -> HashSet<String> {
+    let entries = fs::read_dir(pods_dir).into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
+}
+
+/// Reads what a pod's shim was told; nothing if that was never wholly written.
+pub(super) fn read_spec(pod_dir: &Path) -> Option<spec::Pod> {
+    let text = fs::read(pod_dir.join(spec::FILE_NAME)).ok()?;
+    let pod: spec::Pod = serde_json::from_slice(&text).ok()?;
+    (pod.version == spec::VERSION).then_some(pod)
+}
+
+/// Makes the directory of a pod, for the node alone to look into.
+pub(super) fn make(dir: &Path) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
+/// Writes what the pod's shim is told. Once it is there, everything else that the shim needs is there, too.
+pub(super) fn write_spec(dir: &Path, spec: &spec::Pod, pod: &api::Pod) -> io::Result<()> {
+    write_earlier_attempts(dir, pod)?;
+    let text = serde_json::to_vec(spec).map_err(io::Error::other)?;
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(dir.join(spec::FILE_NAME))?;
+    file.write_all(&text)
+}
+
+/// Begins the journal of a pod whose journal is gone with what its stored status says.
+fn write_earlier_attempts(dir: &Path, pod: &api::Pod) -> io::Result<()> {
+    let lost = earlier_attempts(pod);
+    if lost.is_empty() || dir.join(journal::FILE_NAME).exists() {
+        return Ok(());
+    }
+    let (mut journal, _) = journal::Writer::open(dir)?;
+    for (time, event) in lost {
+        journal.push(time, event);
+    }
+    journal.flush().map(drop)
+}
+
+/// What the stored status says was started although its journal is gone: it must not be taken for new, because a
+/// container that may not run twice would.
+fn earlier_attempts(pod: &api::Pod) -> Vec<(Timestamp, Event)> {
+    let Some(status) = &pod.status else { return Vec::new() };
+    let init = status.init_container_statuses.iter().flatten();
+    let all = init.chain(status.container_statuses.iter().flatten());
+    let mut events = Vec::new();
+    for container in all.filter(|container| container.container_id.is_some()) {
+        let (name, attempt) = (&container.name, u32::try_from(container.restart_count).unwrap_or(0));
+        let state = container.state.clone().unwrap_or_default();
+        let ended = state.terminated.or_else(|| container.last_state.clone()?.terminated);
+        let running = state.running.and_then(|running| running.started_at);
+        let started = running.or_else(|| ended.as_ref()?.started_at.clone()).map_or(Timestamp::UNIX_EPOCH, |t| t.0);
+        events.push((started, Event::Started { container: name.clone(), attempt, pid: 0, ticks: 0 }));
+        if let Some(ended) = ended {
+            let (code, message) = (ended.exit_code, ended.message.unwrap_or_default());
+            let exit = Exit { code, signal: None, kind: ExitKind::Ended, message, usage: Usage::default() };
+            let finished = ended.finished_at.map_or(started, |time| time.0);
+            events.push((finished, Event::Exited { container: name.clone(), attempt, exit }));
+        }
+    }
+    events
+}
+
+/// Removes the logs of a pod that has ended, and the links to them.
+pub(super) fn remove_logs(pod: &spec::Pod, state: &State) {
+    for container in &state.containers {
+        for attempt in [&container.current, &container.previous].into_iter().flatten() {
+            let id = container_id(&pod.uid, &container.name, attempt.number);
+            let link = files::link_name(&pod.namespace, &pod.name, &container.name, &id);
+            warn_unless_removed(&pod.log_links_dir, fs::remove_file(pod.log_links_dir.join(link)));
+        }
+    }
+    remove_dir(&pod.log_dir);
+}
+
+/// Removes a directory with all that is in it.
+pub(super) fn remove_dir(path: &Path) {
+    warn_unless_removed(path, fs::remove_dir_all(path));
+}
+
+fn warn_unless_removed(path: &Path, removed: io::Result<()>) {
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(path = %path.display(), %error, "what a pod left cannot be removed");
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! What is new about a pod: its status and the events that lead to it, told once.
+
+use std::sync::Arc;
+
+use cronlet_object::{
+    Object,
+    api::{self, PodStatus},
+};
+
+use super::{Report, pod::is_terminal};
+use crate::{
+    events::{self, Told},
+    state::State,
+    status::{self, Observed},
+};
+
+/// What was last told about a pod.
+#[derive(Default)]
+pub(super) struct News {
+    told: Option<Telling>,
+}
+
+struct Telling {
+    /// The revision of the object that it was about.
+    revision: u64,
+    status: PodStatus,
+    /// Absent if the pod was not started yet, or it is not known what was told about its state.
+    state: Option<State>,
+    stopped: bool,
+}
+
+impl News {
+    /// Begins to tell about a pod that is started now: nothing about its state was told before.
+    pub(super) fn begin(&mut self, pod: &api::Pod, state: &State) {
+        let status = || pod.status.clone().unwrap_or_default();
+        let told = self.told.get_or_insert_with(|| Telling { revision: 0, status: status(), state: None, stopped: false });
+        told.state = Some(state.clone());
+    }
+
+    /// What has to be told, if anything. Whoever keeps the time relies on being told again at each sync of a pod that
+    /// `is_stalled`.
+    pub(super) fn take(
+        &mut self,
+        object: &Arc<Object>,
+        observed: Observed<'_>,
+        never_started: bool,
+        is_stalled: bool,
+        is_synced: bool,
+    ) -> Option<Report> {
+        let stored = observed.pod.status.clone().unwrap_or_default();
+        let is_over = observed.run.is_none() && is_terminal(observed.pod);
+        let status = if is_over { stored.clone() } else { status::pod_status(observed) };
+        let state = observed.run.map(|(_, state)| state);
+        let stopped = never_started || state.is_some_and(|state| state.finished.is_some());
+        let blocked = is_stalled && !stopped;
+        let told = self.told.as_ref();
+        let before = Told {
+            status: Some(told.map_or(&stored, |told| &told.status)),
+            state: told.and_then(|told| told.state.as_ref()),
+        };
+        let events = events::between(observed.pod, before, Told { status: Some(&status), state });
+        let is_told = told.is_some_and(|told| {
+            told.revision == object.revision() && told.status == status && told.stopped == stopped
+        });
+        let is_known = status == stored && !(stopped && object.meta().deleted.is_some());
+        let revision = object.revision();
+        self.told = Some(Telling { revision, status: status.clone(), state: state.cloned(), stopped });
+        if events.is_empty() && (is_told || is_known) && !(blocked && is_synced) {
+            return None;
+        }
+        let (pod, uid) = (object.key().clone(), object.meta().uid.clone());
+        Some(Report { pod, uid, status, events, stopped, blocked })
+    }
+}

@@ -1,0 +1,306 @@
+//! One pod, as the server sees it. It is looked at whenever something may have changed, and each look does whatever
+//! is missing: the same steps serve a pod that is new, one that an earlier server started, and one whose shim died.
+
+use std::{io, path::Path, sync::Arc};
+
+use cronlet_object::{Object, Snapshot, api};
+use jiff::Timestamp;
+
+use super::{Shared, directory, link::Link, news::News, queue::Wanted};
+use crate::{
+    journal, processes,
+    resolve::{self, Blocked, Inputs, Resolved},
+    spec,
+    state::State,
+    status::{self, Observed},
+    volumes,
+};
+
+/// What remains of a pod after a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It is still to be looked after.
+    Known,
+    /// Nothing is left of it.
+    Gone,
+}
+
+/// What the server knows of a pod.
+#[derive(Default)]
+pub(super) struct Pod {
+    /// Whether its directory was looked at.
+    opened: bool,
+    /// What its shim was told, and what has become of it; absent if none was started yet.
+    run: Option<Run>,
+    link: Option<Link>,
+    /// Whether it counts as running.
+    admitted: bool,
+    /// When it was first seen by this node.
+    start_time: Option<Timestamp>,
+    /// What keeps it from being started.
+    blocked: Vec<Blocked>,
+    /// The store as it was when the pod had to wait for others to end.
+    snapshot: Option<Snapshot>,
+    /// The shortest grace period that its present shim was given.
+    grace_asked: Option<i64>,
+    /// Whether it was not started and will not be.
+    never_started: bool,
+    news: News,
+}
+
+struct Run {
+    spec: spec::Pod,
+    state: State,
+    journal: Option<journal::Reader>,
+    /// Whether anything has happened since the last shim was started. One that dies before that is not replaced at
+    /// once, lest it be done again and again.
+    progress: bool,
+}
+
+impl Pod {
+    /// Does what is to be done about the pod now.
+    pub(super) fn look(&mut self, shared: &Shared, uid: &Arc<str>, wanted: Wanted) -> Outcome {
+        let dir = resolve::pod_dir(&shared.facts.pods_dir, uid);
+        if !self.opened {
+            self.open(shared, uid, &dir);
+        }
+        self.listen(shared, &dir);
+        if wanted.removed {
+            return self.remove(shared, &dir);
+        }
+        let Some(object) = &wanted.object else { return Outcome::Known };
+        let pod: api::Pod = object.decode();
+        let stored = pod.status.as_ref().and_then(|status| status.start_time.as_ref());
+        let now = shared.clock.now();
+        self.start_time.get_or_insert(stored.map_or(now, |time| time.0));
+        let is_synced = wanted.snapshot.is_some();
+        let snapshot = wanted.snapshot.or_else(|| self.snapshot.take());
+        let stop = stop_grace(object, &pod, wanted.stop);
+        match &self.run {
+            None => self.start(shared, uid, &dir, &pod, snapshot, stop),
+            Some(run) if run.state.finished.is_none() && self.link.is_none() => {
+                if run.progress || is_synced {
+                    self.resume(shared, uid, &dir, stop);
+                }
+            }
+            Some(_) => {
+                if let Some(grace_seconds) = stop {
+                    self.ask_to_stop(grace_seconds);
+                }
+                if let (Some(snapshot), Some(_)) = (&snapshot, &self.link) {
+                    self.refresh_volumes(shared, &pod, snapshot);
+                }
+            }
+        }
+        let observed = Observed {
+            pod: &pod,
+            run: self.run.as_ref().map(|run| (&run.spec, &run.state)),
+            blocked: &self.blocked,
+            node_ip: &shared.facts.ip,
+            start_time: self.start_time.unwrap_or(now),
+            now,
+        };
+        // A pod that waits for others to end is as it was.
+        if self.snapshot.is_none() {
+            let is_stalled = !self.blocked.is_empty() || self.link.is_none();
+            let news = self.news.take(object, observed, self.never_started, is_stalled, is_synced);
+            news.into_iter().for_each(|report| (shared.report)(report));
+        }
+        Outcome::Known
+    }
+
+    /// Finds what an earlier server or an earlier boot left.
+    fn open(&mut self, shared: &Shared, uid: &Arc<str>, dir: &Path) {
+        self.opened = true;
+        let Some(spec) = directory::read_spec(dir) else { return };
+        let state = State::new(&spec);
+        // Without a journal nothing has happened.
+        let journal = journal::Reader::open(dir).ok();
+        self.run = Some(Run { spec, state, journal, progress: true });
+        self.read_journal(dir);
+        let is_over = self.run.as_ref().is_some_and(|run| run.state.finished.is_some());
+        if is_over {
+            return;
+        }
+        match Link::connect(dir, uid, &shared.watcher) {
+            Ok(link) => self.link = link,
+            Err(error) => tracing::warn!(%uid, %error, "cannot connect to the pod's shim"),
+        }
+        if self.link.is_some() {
+            shared.queue.admit_running();
+            self.admitted = true;
+        }
+    }
+
+    /// Takes in what has happened.
+    fn listen(&mut self, shared: &Shared, dir: &Path) {
+        let Some(link) = &mut self.link else { return };
+        let heard = link.hear();
+        if let Some(error) = heard.error {
+            tracing::error!(pod = %dir.display(), %error, "the pod's shim gave up");
+            self.blocked = vec![not_about_a_volume(error)];
+        }
+        if heard.closed {
+            if let Some(link) = self.link.take() {
+                link.close(&shared.watcher);
+            }
+            self.grace_asked = None;
+        }
+        self.read_journal(dir);
+        if self.link.is_none() {
+            self.release(shared);
+        }
+    }
+
+    fn read_journal(&mut self, dir: &Path) {
+        let Some(run) = &mut self.run else { return };
+        if run.journal.is_none() {
+            run.journal = journal::Reader::open(dir).ok();
+        }
+        let Some(journal) = &mut run.journal else { return };
+        match journal.read() {
+            Ok(records) => {
+                run.progress |= !records.is_empty();
+                records.iter().for_each(|record| run.state.apply(record));
+            }
+            Err(error) => tracing::warn!(pod = %dir.display(), %error, "cannot read the pod's journal"),
+        }
+    }
+
+    fn release(&mut self, shared: &Shared) {
+        if std::mem::take(&mut self.admitted) {
+            shared.queue.release();
+        }
+    }
+
+    /// Ends the pod for good; when it has ended, removes what is left of it.
+    fn remove(&mut self, shared: &Shared, dir: &Path) -> Outcome {
+        if self.link.is_some() {
+            self.ask_to_stop(0);
+            return Outcome::Known;
+        }
+        self.release(shared);
+        if let Some(run) = &self.run {
+            // If its shim has died, its containers have, too; but not what they started in turn.
+            processes::kill_left(&run.state);
+            directory::remove_logs(&run.spec, &run.state);
+        }
+        directory::remove_dir(dir);
+        Outcome::Gone
+    }
+
+    fn ask_to_stop(&mut self, grace_seconds: i64) {
+        let Some(link) = &mut self.link else { return };
+        if self.grace_asked.is_none_or(|asked| grace_seconds < asked) {
+            link.ask_to_stop(grace_seconds);
+            self.grace_asked = Some(grace_seconds);
+        }
+    }
+
+    /// Starts a pod that was not started yet, if everything it needs is there.
+    fn start(
+        &mut self,
+        shared: &Shared,
+        uid: &Arc<str>,
+        dir: &Path,
+        pod: &api::Pod,
+        snapshot: Option<Snapshot>,
+        stop: Option<i64>,
+    ) {
+        let start_time = self.start_time.unwrap_or_else(|| shared.clock.now());
+        if stop.is_some() || is_terminal(pod) || status::is_past_deadline(pod, start_time, shared.clock.now()) {
+            self.blocked.clear();
+            self.never_started = true;
+            return;
+        }
+        // It has to be known whether what the pod refers to is there; it is, the next time the pod is synced.
+        let Some(snapshot) = snapshot else { return };
+        let resolved = resolve::resolve(Inputs { pod, snapshot: &snapshot, node: &shared.facts, start_time });
+        match resolved {
+            Err(blocked) => self.blocked = blocked,
+            Ok(_) if !shared.queue.admit(uid) => self.snapshot = Some(snapshot),
+            Ok(resolved) => {
+                self.admitted = true;
+                self.blocked.clear();
+                if let Err(blocked) = self.launch(shared, uid, dir, pod, resolved) {
+                    self.blocked = vec![blocked];
+                    self.release(shared);
+                }
+            }
+        }
+    }
+
+    fn launch(
+        &mut self,
+        shared: &Shared,
+        uid: &Arc<str>,
+        dir: &Path,
+        pod: &api::Pod,
+        resolved: Resolved,
+    ) -> Result<(), Blocked> {
+        let failed = |error: io::Error| not_about_a_volume(format!("cannot prepare the pod: {error}"));
+        directory::make(dir).map_err(failed)?;
+        for volume in &resolved.volumes {
+            volumes::make(volume, shared.clock.now())
+                .map_err(|message| Blocked::Volume { volume: volume.name.clone(), message })?;
+        }
+        directory::write_spec(dir, &resolved.spec, pod).map_err(failed)?;
+        let link = Link::start(dir, uid, None, &shared.watcher, &shared.executable)
+            .map_err(|error| not_about_a_volume(format!("cannot start the pod's shim: {error}")))?;
+        self.link = Some(link);
+        let state = State::new(&resolved.spec);
+        self.news.begin(pod, &state);
+        self.run = Some(Run { spec: resolved.spec, state, journal: None, progress: false });
+        Ok(())
+    }
+
+    /// Starts another shim for a pod whose shim has died.
+    fn resume(&mut self, shared: &Shared, uid: &Arc<str>, dir: &Path, stop: Option<i64>) {
+        if let Some(run) = &mut self.run {
+            run.progress = false;
+        }
+        match Link::start(dir, uid, stop, &shared.watcher, &shared.executable) {
+            Ok(link) => {
+                self.link = Some(link);
+                self.grace_asked = stop;
+                self.blocked.clear();
+                self.admitted = true;
+                shared.queue.admit_running();
+            }
+            Err(error) => self.blocked = vec![not_about_a_volume(format!("cannot start the pod's shim: {error}"))],
+        }
+    }
+
+    /// Brings files that are made of API objects up to date.
+    fn refresh_volumes(&self, shared: &Shared, pod: &api::Pod, snapshot: &Snapshot) {
+        let start_time = self.start_time.unwrap_or_default();
+        for volume in resolve::volumes(Inputs { pod, snapshot, node: &shared.facts, start_time }) {
+            if let Err(error) = volumes::refresh(&volume, shared.clock.now()) {
+                tracing::warn!(volume = %volume.source.display(), error, "cannot bring a volume up to date");
+            }
+        }
+    }
+}
+
+/// What keeps a pod from being started, if it is none of its volumes.
+fn not_about_a_volume(message: String) -> Blocked {
+    Blocked::Volume { volume: String::new(), message }
+}
+
+/// The grace period within which a pod is to end, if it is to.
+fn stop_grace(object: &Object, pod: &api::Pod, stop_all: bool) -> Option<i64> {
+    let own = pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(30);
+    match object.meta().deleted {
+        Some(_) => Some(pod.metadata.deletion_grace_period_seconds.unwrap_or(own)),
+        None => stop_all.then_some(own),
+    }
+}
+
+/// Whether the pod has ended, according to its stored status.
+pub(super) fn is_terminal(pod: &api::Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,233 @@
+//! Starts a container's process: from the fork to the execution of its program.
+
+use std::{
+    ffi::CString,
+    fs::{self, File},
+    io::{self, Read, Write},
+    os::fd::{AsFd, OwnedFd},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
+
+use rustix::{
+    fs::{OFlags, fcntl_setfl},
+    io::Errno,
+    pipe::{PipeFlags, pipe_with},
+    process::{Gid, Pid, Signal, Uid, chdir, getpid, getppid, set_parent_process_death_signal, setsid},
+    stdio::{dup2_stderr, dup2_stdin, dup2_stdout},
+    thread::{set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid},
+};
+
+use crate::{
+    mounts::{self, Refused},
+    processes,
+    spec::{Container, Identity},
+    state::Process,
+    sys::{self, Fork},
+};
+
+/// A container's process, and what it writes.
+#[derive(Debug)]
+pub(super) struct Launched {
+    pub(super) process: Process,
+    /// Not blocking.
+    pub(super) stdout: OwnedFd,
+    /// Not blocking.
+    pub(super) stderr: OwnedFd,
+}
+
+/// Why a container's program was not executed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// It cannot have its volumes as asked. Another attempt may succeed.
+    Refused(Refused),
+    /// Its program or its directory is not there, or not for its user: it has failed.
+    NotStarted(String),
+}
+
+/// What every container of a pod is started with.
+#[derive(Debug)]
+pub(super) struct Settings {
+    /// The score the kernel's out-of-memory killer gives to processes that are not shims.
+    pub(super) oom_score: Option<String>,
+}
+
+/// Starts a container's process and waits until it executes its program. `own_dir` is the container's directory.
+pub(super) fn launch(container: &Container, own_dir: &Path, settings: &Settings) -> Result<Launched, Failure> {
+    let refused = |error: io::Error| {
+        let message = format!("cannot start a process: {error}");
+        Failure::Refused(Refused { volume: String::new(), message })
+    };
+    let (stdout, child_stdout) = pipe().map_err(refused)?;
+    let (stderr, child_stderr) = pipe().map_err(refused)?;
+    let (report, child_report) = pipe().map_err(refused)?;
+    for output in [&stdout, &stderr] {
+        fcntl_setfl(output, OFlags::NONBLOCK).map_err(|error| refused(error.into()))?;
+    }
+    let shim = getpid();
+    let pid = match sys::fork().map_err(refused)? {
+        Fork::Parent(pid) => pid,
+        Fork::Child => {
+            let child = || execute(container, own_dir, settings, [&child_stdout, &child_stderr], shim);
+            // A panic must not go on into what the shim was doing.
+            let failure = catch_unwind(AssertUnwindSafe(child)).unwrap_or_else(|_| {
+                Failure::NotStarted("the preparation of the container failed; see its log".to_owned())
+            });
+            tell(child_report, &failure);
+            sys::exit_now(1);
+        }
+    };
+    drop((child_stdout, child_stderr, child_report));
+    match listen(report) {
+        None => {
+            // It cannot be reaped before this process does it, so that `/proc` has it even if it has ended.
+            let ticks = processes::start_ticks(pid).unwrap_or(0);
+            Ok(Launched { process: Process { pid, ticks }, stdout, stderr })
+        }
+        Some(failure) => {
+            // It has nothing left to do but to exit.
+            let _ = sys::reap(pid);
+            Err(failure)
+        }
+    }
+}
+
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(pipe_with(PipeFlags::CLOEXEC)?)
+}
+
+/// Sends a failure to the shim: `<volume>\0<message>` if it was refused, else the message alone.
+fn tell(report: OwnedFd, failure: &Failure) {
+    let text = match failure {
+        Failure::Refused(Refused { volume, message }) => format!("{volume}\0{message}"),
+        Failure::NotStarted(message) => message.clone(),
+    };
+    // If the shim is gone, so will be this process.
+    let _ = File::from(report).write_all(text.as_bytes());
+}
+
+/// Waits until the program is executed, or for the failure.
+fn listen(report: OwnedFd) -> Option<Failure> {
+    let mut text = Vec::new();
+    if let Err(error) = File::from(report).read_to_end(&mut text) {
+        return Some(Failure::NotStarted(format!("cannot learn whether the container started: {error}")));
+    }
+    if text.is_empty() {
+        return None;
+    }
+    let text = String::from_utf8_lossy(&text);
+    Some(match text.split_once('\0') {
+        Some((volume, message)) => {
+            Failure::Refused(Refused { volume: volume.to_owned(), message: message.to_owned() })
+        }
+        None => Failure::NotStarted(text.into_owned()),
+    })
+}
+
+/// Becomes the container's process. Returns only if that fails.
+fn execute(
+    container: &Container,
+    own_dir: &Path,
+    settings: &Settings,
+    outputs: [&OwnedFd; 2],
+    shim: Pid,
+) -> Failure {
+    match prepare(container, own_dir, settings, outputs, shim) {
+        Ok(()) => Failure::NotStarted(execute_program(container)),
+        Err(failure) => failure,
+    }
+}
+
+fn prepare(
+    container: &Container,
+    own_dir: &Path,
+    settings: &Settings,
+    [stdout, stderr]: [&OwnedFd; 2],
+    shim: Pid,
+) -> Result<(), Failure> {
+    let failed = |step: &str, error: io::Error| Failure::NotStarted(format!("cannot {step}: {}", words(&error)));
+    let step = |step: &'static str| move |error: Errno| failed(step, error.into());
+    setsid().map_err(step("lead a session"))?;
+    let null = File::open("/dev/null").map_err(|error| failed("open /dev/null", error))?;
+    dup2_stdin(null.as_fd()).and_then(|()| dup2_stdout(stdout)).map_err(step("redirect the output"))?;
+    if let Some(score) = &settings.oom_score {
+        // A process that cannot have its usual score back is only less likely to be chosen.
+        let _ = fs::write("/proc/self/oom_score_adj", score);
+    }
+    mounts::set_up(container, own_dir).map_err(Failure::Refused)?;
+    if let Some(identity) = &container.identity {
+        assume(identity).map_err(|error| failed(&format!("run as user {}", identity.uid), error))?;
+    }
+    if container.no_new_privileges {
+        set_no_new_privs(true).map_err(step("give up new privileges"))?;
+    }
+    chdir(&container.cwd).map_err(|error| failed(&format!("enter workingDir {:?}", container.cwd), error.into()))?;
+    // After the last change of user, which would undo it. The shim may have died before.
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(step("follow the shim"))?;
+    if getppid() != Some(shim) {
+        sys::exit_now(1);
+    }
+    sys::reset_signals();
+    sys::close_others_on_exec();
+    // Last, so that a panic before is told where the shim's own would be.
+    dup2_stderr(stderr).map_err(step("redirect the output"))
+}
+
+fn assume(identity: &Identity) -> io::Result<()> {
+    let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
+    let groups: Vec<Gid> = identity.groups.iter().copied().map(Gid::from_raw).collect();
+    set_thread_groups(&groups)?;
+    set_thread_res_gid(gid, gid, gid)?;
+    Ok(set_thread_res_uid(uid, uid, uid)?)
+}
+
+/// Executes the container's program; returns why that failed.
+fn execute_program(container: &Container) -> String {
+    let program = &container.argv[0];
+    let strings = |strings: &mut dyn Iterator<Item = String>| -> Result<Vec<CString>, _> {
+        strings.map(CString::new).collect()
+    };
+    let argv = strings(&mut container.argv.iter().cloned());
+    let env = strings(&mut container.env.iter().map(|(name, value)| format!("{name}={value}")));
+    let (Ok(argv), Ok(env)) = (argv, env) else {
+        return format!("exec: {program:?}: its arguments or environment contain a null byte");
+    };
+    let mut denied = false;
+    for path in candidates(program, &container.env) {
+        let Ok(path) = CString::new(path) else { continue };
+        let error = sys::execve(&path, &argv, &env);
+        let in_path = !program.contains('/');
+        match Errno::from_io_error(&error) {
+            Some(Errno::NOENT | Errno::NOTDIR) if in_path => {}
+            Some(Errno::ACCESS) if in_path => denied = true,
+            Some(Errno::NOENT) => return format!("exec: {program:?}: stat {program}: {}", words(&error)),
+            _ => return format!("exec: {program:?}: {}", words(&error)),
+        }
+    }
+    if denied {
+        return format!("exec: {program:?}: permission denied");
+    }
+    format!("exec: {program:?}: executable file not found in $PATH")
+}
+
+/// Where a program may be: in the directories of the container's `PATH`, unless it is a path itself.
+fn candidates<'a>(program: &'a str, env: &'a [(String, String)]) -> Box<dyn Iterator<Item = String> + 'a> {
+    if program.contains('/') {
+        return Box::new([program.to_owned()].into_iter());
+    }
+    let path = env.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value);
+    Box::new(path.split(':').filter(|dir| dir.starts_with('/')).map(move |dir| format!("{dir}/{program}")))
+}
+
+/// An error in the words that container runtimes use.
+fn words(error: &io::Error) -> String {
+    match Errno::from_io_error(error) {
+        Some(Errno::NOENT) => "no such file or directory".to_owned(),
+        Some(Errno::ACCESS) => "permission denied".to_owned(),
+        Some(Errno::NOEXEC) => "exec format error".to_owned(),
+        Some(Errno::TOOBIG) => "argument list too long".to_owned(),
+        Some(Errno::NOTDIR) => "not a directory".to_owned(),
+        Some(Errno::PERM) => "operation not permitted".to_owned(),
+        _ => error.to_string(),
+    }
+}

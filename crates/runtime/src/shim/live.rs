@@ -1,0 +1,231 @@
+//! A container that runs, or whose leftovers are being cleared away.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom},
+    os::{
+        fd::OwnedFd,
+        unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink},
+    },
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use rustix::io::Errno;
+
+use super::{
+    launch::{self, Failure, Settings},
+};
+use crate::{
+    clock,
+    journal::{Exit, ExitKind, Usage},
+    limits,
+    logs::{
+        LogOptions, files,
+        format::Stream,
+        reader::Reader,
+        writer::{Lines, Writer},
+    },
+    mounts::{self, Refused},
+    processes,
+    spec::{Container, Pod},
+    state::{self, Process},
+    sys::Ended,
+};
+
+/// A container whose end is not in the journal yet.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) process: Process,
+    pub(super) attempt: u32,
+    log: Writer,
+    outputs: Vec<Output>,
+    /// How its process ended, and until when to wait for what it left behind.
+    ended: Option<(Ended, Timestamp)>,
+}
+
+/// One of a container's two outputs, while it is open.
+#[derive(Debug)]
+struct Output {
+    /// Absent once it has come to its end.
+    pipe: Option<OwnedFd>,
+    lines: Lines,
+}
+
+/// The files of one container of a pod.
+#[derive(Debug)]
+pub(super) struct Files {
+    /// The container's directory: its termination message, and a place to mount things.
+    own_dir: PathBuf,
+    log_dir: PathBuf,
+}
+
+impl Files {
+    pub(super) fn of(pod_dir: &Path, pod: &Pod, container: &Container) -> Self {
+        let own_dir = pod_dir.join(format!("container-{}", container.name));
+        Files { own_dir, log_dir: pod.log_dir.join(&container.name) }
+    }
+}
+
+impl Live {
+    /// Starts a container.
+    pub(super) fn start(
+        pod: &Pod,
+        container: &Container,
+        attempt: u32,
+        files: &Files,
+        settings: &Settings,
+    ) -> Result<Self, Failure> {
+        let log = prepare(pod, container, attempt, files)
+            .map_err(|message| Failure::Refused(Refused { volume: String::new(), message }))?;
+        let launched = launch::launch(container, &files.own_dir, settings)?;
+        let output = |pipe, stream| Output { pipe: Some(pipe), lines: Lines::new(stream) };
+        let outputs = vec![output(launched.stdout, Stream::Stdout), output(launched.stderr, Stream::Stderr)];
+        Ok(Live { process: launched.process, attempt, log, outputs, ended: None })
+    }
+
+    /// The outputs that are open, with their positions.
+    pub(super) fn pipes(&self) -> impl Iterator<Item = (usize, &OwnedFd)> {
+        self.outputs.iter().enumerate().filter_map(|(position, output)| Some((position, output.pipe.as_ref()?)))
+    }
+
+    /// Writes what there is of one output to the log; once through the buffer, so that others get their turn.
+    pub(super) fn copy_output(&mut self, position: usize, buffer: &mut [u8]) {
+        self.outputs[position].copy(&mut self.log, buffer);
+    }
+
+    /// Remembers how its process ended.
+    pub(super) fn end(&mut self, ended: Ended, now: Timestamp) {
+        let until = limits::LEFTOVERS_WAIT.try_into().ok().and_then(|wait: jiff::SignedDuration| {
+            now.checked_add(wait).ok()
+        });
+        self.ended = Some((ended, until.unwrap_or(Timestamp::MAX)));
+    }
+
+    /// Until when to wait for what its process left behind, if it has ended.
+    pub(super) fn leftovers_until(&self) -> Option<Timestamp> {
+        self.ended.as_ref().map(|(_, until)| *until)
+    }
+
+    /// Ends the log and says how the container ended. What is still in the pipes is read first; whoever holds them
+    /// open after that is not waited for.
+    pub(super) fn finish(mut self, container: &Container, files: &Files, message_bytes: usize, buffer: &mut [u8]) -> Exit {
+        for output in &mut self.outputs {
+            while output.copy(&mut self.log, buffer) {}
+            self.log.finish(&mut output.lines);
+        }
+        let (ended, _) = self.ended.take().expect("a container finishes after its process has ended");
+        let code = ended.code.unwrap_or_else(|| 128 + ended.signal.unwrap_or(0));
+        let mut message = read_message(&files.own_dir, message_bytes);
+        if message.is_empty() && container.termination_message.fallback_to_logs && code != 0 {
+            let tail = log_tail(&files.log_dir, self.attempt).unwrap_or_default();
+            message = last_text(&tail, message_bytes.min(limits::TERMINATION_LOG_BYTES_MAX));
+        }
+        let usage = Usage {
+            user_micros: ended.user_micros,
+            system_micros: ended.system_micros,
+            memory_bytes_max: ended.memory_bytes_max,
+            log_bytes: self.outputs.iter().map(|output| output.lines.bytes).sum(),
+        };
+        Exit { code, signal: ended.signal, kind: ExitKind::Ended, message, usage }
+    }
+}
+
+impl Output {
+    /// Whether there may be more to read at once.
+    fn copy(&mut self, log: &mut Writer, buffer: &mut [u8]) -> bool {
+        let Some(pipe) = &self.pipe else { return false };
+        match rustix::io::read(pipe, &mut *buffer) {
+            Ok(0) => {
+                self.pipe = None;
+                false
+            }
+            Ok(length) => {
+                log.write(&mut self.lines, &buffer[..length]);
+                true
+            }
+            Err(Errno::INTR) => true,
+            Err(_) => false,
+        }
+    }
+}
+
+/// Makes a container's directories and files, and removes those of attempts that nobody can ask for any more.
+fn prepare(pod: &Pod, container: &Container, attempt: u32, paths: &Files) -> Result<Writer, String> {
+    let failed = |path: &Path, error: io::Error| format!("cannot create {}: {error}", path.display());
+    make_dir(&paths.own_dir).map_err(|error| failed(&paths.own_dir, error))?;
+    let message = mounts::message_file(&paths.own_dir);
+    make_message_file(&message).map_err(|error| failed(&message, error))?;
+    make_dir(&pod.log_dir)
+        .and_then(|()| make_dir(&paths.log_dir))
+        .map_err(|error| failed(&paths.log_dir, error))?;
+    let link = |attempt| {
+        let id = state::container_id(&pod.uid, &container.name, attempt);
+        pod.log_links_dir.join(files::link_name(&pod.namespace, &pod.name, &container.name, &id))
+    };
+    if let Some(old) = attempt.checked_sub(2) {
+        files::remove(&paths.log_dir, old);
+        let _ = fs::remove_file(link(old));
+    }
+    let log = Writer::open(paths.log_dir.clone(), attempt, clock::now)
+        .map_err(|error| failed(&paths.log_dir.join(files::file_name(attempt)), error))?;
+    let link = link(attempt);
+    match symlink(paths.log_dir.join(files::file_name(attempt)), &link) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed(&link, error)),
+        _ => Ok(log),
+    }
+}
+
+/// Makes a directory for everyone to look into; what is above it guards it.
+fn make_dir(path: &Path) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(0o755).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
+/// Makes the empty file that the container writes its last message to, whoever it runs as.
+fn make_message_file(path: &Path) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o666).open(path)?;
+    file.set_permissions(fs::Permissions::from_mode(0o666))
+}
+
+/// The end of what the container wrote to its termination message.
+fn read_message(own_dir: &Path, bytes_max: usize) -> String {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut file = File::open(mounts::message_file(own_dir))?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(bytes_max as u64)))?;
+        let mut text = Vec::new();
+        file.take(bytes_max as u64).read_to_end(&mut text)?;
+        Ok(text)
+    };
+    // Without the file there is no message.
+    last_text(&read().unwrap_or_default(), bytes_max)
+}
+
+/// The last lines of an attempt's log.
+fn log_tail(log_dir: &Path, attempt: u32) -> io::Result<Vec<u8>> {
+    let lines = limits::TERMINATION_LOG_LINES_MAX as u64;
+    let options = LogOptions { tail_lines: Some(lines), ..LogOptions::default() };
+    let mut reader = Reader::open(log_dir.to_owned(), attempt, &options)?;
+    let mut tail = Vec::new();
+    while let Some(part) = reader.read()? {
+        tail.extend_from_slice(&part);
+        let surplus = tail.len().saturating_sub(limits::TERMINATION_LOG_BYTES_MAX);
+        tail.drain(..surplus);
+    }
+    Ok(tail)
+}
+
+/// The end of a text of at most so many bytes; what is not UTF-8 is replaced.
+fn last_text(bytes: &[u8], bytes_max: usize) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let start = text.ceil_char_boundary(text.len().saturating_sub(bytes_max));
+    text[start..].to_owned()
+}
+
+/// Forces a container's process and everything in its process group to end.
+pub(super) fn kill(process: Process) {
+    processes::signal_group(process.pid, rustix::process::Signal::KILL);
+}

@@ -1,0 +1,344 @@
+//! The loop of a shim: does what the lifecycle decides, writes down what happens, and waits for more.
+
+use std::{
+    fs, io,
+    os::fd::{AsFd, OwnedFd},
+    path::PathBuf,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::Mode,
+    io::Errno,
+    process::{Signal, geteuid, getpid, set_child_subreaper, setsid, umask},
+};
+
+use super::{
+    ShimError,
+    control::{Command, Control},
+    launch::{Failure, Settings},
+    live::{self, Files, Live},
+};
+use crate::{
+    clock,
+    journal::{Event, Exit, ExitKind, Record, StopCause, Usage, Writer},
+    lifecycle::{self, Action},
+    limits,
+    mounts::{self, Refused},
+    processes,
+    spec::Pod,
+    state::State,
+    sys::{self, Children},
+};
+
+/// How long to wait before a journal that could not be written is tried again.
+const JOURNAL_RETRY: Duration = Duration::from_secs(1);
+
+/// What the kubelet says of a container whose end nobody saw.
+const LOST: &str =
+    "The container could not be located when the pod was deleted.  The container used to be Running";
+
+/// A pod and all that runs of it.
+#[derive(Debug)]
+pub(super) struct Supervisor {
+    pod: Pod,
+    state: State,
+    journal: Writer,
+    /// By position of the container.
+    live: Vec<Option<Live>>,
+    files: Vec<Files>,
+    signals: OwnedFd,
+    settings: Settings,
+    /// Whether the volumes in memory are mounted, or there are none.
+    memory_ready: bool,
+    /// Whether there was a child when it was last looked for one that had ended.
+    children: Children,
+    buffer: Vec<u8>,
+}
+
+/// Something that the loop waits for.
+#[derive(Clone, Copy)]
+enum Source {
+    Signals,
+    Clients,
+    Commands,
+    Output { container: usize, output: usize },
+}
+
+impl Supervisor {
+    /// Takes a pod over, in whatever state its journal says it is.
+    pub(super) fn new(dir: PathBuf, pod: Pod, journal: Writer, records: &[Record]) -> Result<Self, ShimError> {
+        let system = |step| move |source: io::Error| ShimError::System { step, source };
+        // A process that leads its session already cannot make one, and need not.
+        let _ = setsid();
+        set_child_subreaper(Some(getpid())).map_err(|error| system("become a subreaper")(error.into()))?;
+        umask(Mode::from_raw_mode(0o022));
+        let signals = sys::take_signals().map_err(system("take signals"))?;
+        let state = State::replay(&pod, records);
+        let files = pod.containers.iter().map(|container| Files::of(&dir, &pod, container)).collect();
+        let mut supervisor = Supervisor {
+            live: pod.containers.iter().map(|_| None).collect(),
+            files,
+            memory_ready: pod.memory_volumes.is_empty(),
+            settings: Settings { oom_score: lower_oom_score() },
+            buffer: vec![0; limits::OUTPUT_READ_BYTES],
+            children: Children::None,
+            pod,
+            state,
+            journal,
+            signals,
+        };
+        supervisor.take_over();
+        Ok(supervisor)
+    }
+
+    /// Runs the pod to its end.
+    pub(super) fn run(mut self, control: &mut Control) -> Result<(), ShimError> {
+        // Whoever started the shim may have said beforehand that there is nothing to be started any more.
+        self.obey(control);
+        loop {
+            let wake_at = self.decide();
+            let written = self.journal.flush();
+            if let Ok(true) = written {
+                control.notify();
+            }
+            if self.state.finished.is_some() && written.is_ok() {
+                return Ok(());
+            }
+            let timeout = self.timeout(wake_at, written.is_err());
+            let ready = self
+                .wait(control, timeout)
+                .map_err(|error| ShimError::System { step: "wait", source: error.into() })?;
+            for source in ready {
+                self.handle(source, control);
+            }
+            self.clear_leftovers();
+        }
+    }
+
+    fn record(&mut self, event: Event) {
+        let record = self.journal.push(clock::now(), event);
+        self.state.apply(&record);
+    }
+
+    /// Ends what a predecessor left: without a shim, nobody reads what it writes or sees how it ends.
+    fn take_over(&mut self) {
+        processes::kill_left(&self.state);
+        if self.state.finished.is_none() {
+            let (pid, boot_id) = (getpid().as_raw_pid(), processes::boot_id());
+            self.record(Event::Opened { version: env!("CARGO_PKG_VERSION").to_owned(), pid, boot_id });
+        }
+        let lost: Vec<_> = self.state.containers.iter().filter(|container| container.is_running()).cloned().collect();
+        for container in lost {
+            let Some(attempt) = container.current else { continue };
+            let message = LOST.to_owned();
+            let (kind, usage) = (ExitKind::Lost, Usage::default());
+            let exit = Exit { code: 137, signal: None, kind, message, usage };
+            self.record(Event::Exited { container: container.name, attempt: attempt.number, exit });
+        }
+    }
+
+    /// Does what is to be done until there is nothing more; when time alone will bring something.
+    fn decide(&mut self) -> Option<Timestamp> {
+        loop {
+            let before = self.state.clone();
+            let decision = lifecycle::decide(&self.pod, &self.state, clock::now());
+            for action in decision.actions {
+                self.act(action);
+            }
+            if self.state == before {
+                return decision.wake_at;
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Start(position) => self.start(position),
+            Action::Terminate { container, until } => {
+                self.signal(container, Signal::TERM);
+                self.record(Event::Killing { container: self.name(container), until });
+            }
+            Action::Kill(container) => self.signal(container, Signal::KILL),
+            Action::Stop { cause, until } => self.record(Event::Stopping { cause, until }),
+            Action::Finish => self.record(Event::Finished),
+        }
+    }
+
+    fn name(&self, position: usize) -> String {
+        self.pod.containers[position].name.clone()
+    }
+
+    fn signal(&self, position: usize, signal: Signal) {
+        if let Some(live) = &self.live[position] {
+            // Once its process has ended, its process ID may be another's.
+            if live.leftovers_until().is_none() {
+                processes::signal_group(live.process.pid, signal);
+            }
+        }
+    }
+
+    fn start(&mut self, position: usize) {
+        let attempt = self.state.containers[position].next_attempt();
+        let container = self.name(position);
+        let started = self.mount_memory().and_then(|()| {
+            let (spec, files) = (&self.pod.containers[position], &self.files[position]);
+            Live::start(&self.pod, spec, attempt, files, &self.settings)
+        });
+        match started {
+            Ok(live) => {
+                let (pid, ticks) = (live.process.pid, live.process.ticks);
+                self.live[position] = Some(live);
+                self.children = Children::Running;
+                self.record(Event::Started { container, attempt, pid, ticks });
+            }
+            Err(Failure::Refused(Refused { volume, message })) => {
+                let count = self.state.containers[position].refusal.as_ref().map_or(0, |refusal| refusal.count);
+                let delay = lifecycle::mount_delay(count + 1);
+                let retry_at = clock::now().saturating_add(delay).unwrap_or(Timestamp::MAX);
+                self.record(Event::Refused { container, volume, message, retry_at });
+            }
+            Err(Failure::NotStarted(message)) => {
+                let (kind, usage) = (ExitKind::StartError, Usage::default());
+                let exit = Exit { code: 128, signal: None, kind, message, usage };
+                self.record(Event::Exited { container, attempt, exit });
+            }
+        }
+    }
+
+    /// Mounts the pod's volumes in memory, once and for all containers.
+    fn mount_memory(&mut self) -> Result<(), Failure> {
+        if !self.memory_ready {
+            mounts::mount_memory(&self.pod.memory_volumes).map_err(Failure::Refused)?;
+            self.memory_ready = true;
+        }
+        Ok(())
+    }
+
+    fn timeout(&self, wake_at: Option<Timestamp>, retry: bool) -> Option<Duration> {
+        let leftovers = self.live.iter().flatten().filter_map(Live::leftovers_until).min();
+        let at = [wake_at, leftovers].into_iter().flatten().min();
+        let wait = at.map(|at| Duration::try_from(at.duration_since(clock::now())).unwrap_or(Duration::ZERO));
+        let wait = wait.map(|wait| wait.min(limits::WAIT_MAX));
+        if retry { Some(wait.map_or(JOURNAL_RETRY, |wait| wait.min(JOURNAL_RETRY))) } else { wait }
+    }
+
+    fn wait(&self, control: &Control, timeout: Option<Duration>) -> rustix::io::Result<Vec<Source>> {
+        let listener = Control::listener();
+        let mut sources = vec![(Source::Signals, self.signals.as_fd()), (Source::Clients, listener)];
+        sources.extend(control.streams().map(|stream| (Source::Commands, stream.as_fd())));
+        for (container, live) in self.live.iter().enumerate() {
+            let pipes = live.iter().flat_map(Live::pipes);
+            sources.extend(pipes.map(|(output, fd)| (Source::Output { container, output }, fd.as_fd())));
+        }
+        let poll_fds = sources.iter().map(|(_, fd)| PollFd::from_borrowed_fd(*fd, PollFlags::IN));
+        let mut poll_fds: Vec<_> = poll_fds.collect();
+        let timeout = timeout.map(|wait| Timespec::try_from(wait).expect("waits are short"));
+        match poll(&mut poll_fds, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+        let ready = sources.iter().zip(&poll_fds).filter(|(_, poll_fd)| !poll_fd.revents().is_empty());
+        Ok(ready.map(|((source, _), _)| *source).collect())
+    }
+
+    fn handle(&mut self, source: Source, control: &mut Control) {
+        match source {
+            Source::Signals => self.take_signals(),
+            Source::Clients => control.accept(),
+            Source::Commands => self.obey(control),
+            Source::Output { container, output } => {
+                if let Some(live) = &mut self.live[container] {
+                    live.copy_output(output, &mut self.buffer);
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, control: &mut Control) {
+        for Command::Stop { grace_seconds } in control.commands() {
+            self.stop(grace_seconds);
+        }
+    }
+
+    /// Notes that the pod is to end, unless it is to end earlier anyway.
+    fn stop(&mut self, grace_seconds: i64) {
+        let until = lifecycle::grace_end(clock::now(), grace_seconds);
+        if self.state.stop.is_none_or(|stop| until < stop.until) {
+            self.record(Event::Stopping { cause: StopCause::Request, until });
+        }
+    }
+
+    fn take_signals(&mut self) {
+        while let Some(signal) = sys::read_signal(self.signals.as_fd()) {
+            if signal == libc::SIGTERM || signal == libc::SIGINT {
+                self.stop(self.pod.grace_seconds);
+            }
+        }
+        // One signal may stand for the end of several children.
+        while let Ok(Children::Ended(pid)) = self.look_for_children() {
+            self.reap(pid);
+        }
+    }
+
+    fn look_for_children(&mut self) -> io::Result<Children> {
+        let children = sys::peek_children()?;
+        self.children = match children {
+            Children::None => Children::None,
+            Children::Running | Children::Ended(_) => Children::Running,
+        };
+        Ok(children)
+    }
+
+    fn reap(&mut self, pid: i32) {
+        let live = self.live.iter_mut().flatten();
+        let live = live.into_iter().find(|live| live.process.pid == pid && live.leftovers_until().is_none());
+        if let Some(live) = &live {
+            // As long as the process is not reaped, its process group can be no other.
+            live::kill(live.process);
+        }
+        if let (Ok(ended), Some(live)) = (sys::reap(pid), live) {
+            live.end(ended, clock::now());
+        }
+    }
+
+    /// Ends what containers left behind whose process has ended, and writes those containers' end down.
+    fn clear_leftovers(&mut self) {
+        let now = clock::now();
+        for position in 0..self.live.len() {
+            let Some(until) = self.live[position].as_ref().and_then(Live::leftovers_until) else { continue };
+            if self.children != Children::None && now < until {
+                let running = self.live.iter().flatten().filter(|live| live.leftovers_until().is_none());
+                let keep: Vec<i32> = running.map(|live| live.process.pid).collect();
+                if processes::kill_strays(&keep) {
+                    continue;
+                }
+            }
+            if let Some(live) = self.live[position].take() {
+                self.finish(position, live);
+            }
+        }
+    }
+
+    fn finish(&mut self, position: usize, live: Live) {
+        let (spec, attempt) = (&self.pod.containers[position], live.attempt);
+        let share = limits::TERMINATION_MESSAGES_BYTES_MAX / self.pod.containers.len();
+        let message_bytes = share.min(limits::TERMINATION_MESSAGE_BYTES_MAX);
+        let exit = live.finish(spec, &self.files[position], message_bytes, &mut self.buffer);
+        self.record(Event::Exited { container: spec.name.clone(), attempt, exit });
+    }
+}
+
+/// Makes the kernel choose this process last when memory runs out; the score that it had. Only root may.
+fn lower_oom_score() -> Option<String> {
+    const PATH: &str = "/proc/self/oom_score_adj";
+    if !geteuid().is_root() {
+        return None;
+    }
+    let score = fs::read_to_string(PATH).ok()?;
+    // Some sandboxes deny it even to root; then the shim is chosen like any other process.
+    fs::write(PATH, "-999").ok()?;
+    Some(score.trim_end().to_owned())
+}

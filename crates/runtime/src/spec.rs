@@ -1,0 +1,152 @@
+//! What a shim is told of its pod: the file `spec.json` of the pod's directory, in which everything is resolved.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The version of the file's form. A server reads and a shim runs its own version and the one before.
+pub const VERSION: u32 = 1;
+
+/// Name of the file in the pod's directory.
+pub const FILE_NAME: &str = "spec.json";
+
+/// A pod, resolved: no reference to another API object is left.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pod {
+    /// [`VERSION`] of the writer.
+    pub version: u32,
+    /// What runs the containers.
+    pub handler: Handler,
+    /// `metadata.namespace`
+    pub namespace: String,
+    /// `metadata.name`
+    pub name: String,
+    /// `metadata.uid`
+    pub uid: String,
+    /// `spec.restartPolicy`
+    pub restart_policy: RestartPolicy,
+    /// `spec.terminationGracePeriodSeconds`
+    pub grace_seconds: i64,
+    /// When the pod has been active for `spec.activeDeadlineSeconds`.
+    pub deadline: Option<Timestamp>,
+    /// The directory of the pod's logs.
+    pub log_dir: PathBuf,
+    /// The directory of the symbolic links to all containers' logs.
+    pub log_links_dir: PathBuf,
+    /// Volumes held in memory.
+    pub memory_volumes: Vec<MemoryVolume>,
+    /// Init containers in their order, then the others in theirs.
+    pub containers: Vec<Container>,
+}
+
+/// What runs the containers of a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Handler {
+    /// As processes of the host, without their images.
+    Process,
+}
+
+/// `spec.restartPolicy` of a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RestartPolicy {
+    /// Whatever the exit code was.
+    Always,
+    /// Unless the exit code was 0.
+    OnFailure,
+    /// Not at all.
+    Never,
+}
+
+/// When a container of a pod runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// To its end, before whatever follows it in the list.
+    Init,
+    /// From its place among the init containers to the end of the pod: `restartPolicy: Always` in the API.
+    Sidecar,
+    /// When all init containers have ended.
+    Regular,
+}
+
+/// One container.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Container {
+    /// Name, unique within the pod.
+    pub name: String,
+    /// When it runs.
+    pub role: Role,
+    /// The program and its arguments; not empty.
+    pub argv: Vec<String>,
+    /// The whole environment.
+    pub env: Vec<(String, String)>,
+    /// Working directory, absolute.
+    pub cwd: String,
+    /// Who the process runs as; absent if as the shim does.
+    pub identity: Option<Identity>,
+    /// Whether programs that it executes cannot gain privileges.
+    pub no_new_privileges: bool,
+    /// Its volumes, parents before what lies below them.
+    pub mounts: Vec<Mount>,
+    /// Where it may leave a last message.
+    pub termination_message: TerminationMessage,
+}
+
+/// Who a process runs as.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+}
+
+/// A part of a volume that is mounted into a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// Name of the volume, for messages.
+    pub volume: String,
+    /// The volume's directory or file on the host.
+    pub source: PathBuf,
+    /// The part of the volume that is mounted: a relative path without `..`; the whole volume if absent.
+    pub sub_path: Option<String>,
+    /// Where the container sees it; absolute.
+    pub target: PathBuf,
+    /// Whether the container can only read it.
+    pub read_only: bool,
+}
+
+/// Where a container may leave a last message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TerminationMessage {
+    /// The file it writes to; absolute.
+    pub path: PathBuf,
+    /// Whether the container does not start without this file.
+    pub required: bool,
+    /// Whether the end of a failed container's log stands in for an empty message.
+    pub fallback_to_logs: bool,
+}
+
+/// A volume held in memory, which the shim mounts for the life of the pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryVolume {
+    /// Name of the volume, for messages.
+    pub volume: String,
+    /// The directory it is mounted on.
+    pub path: PathBuf,
+    /// Its size, if limited.
+    pub bytes_max: Option<u64>,
+    /// The group that owns it.
+    pub gid: Option<u32>,
+}
+
+impl Pod {
+    /// The position of a container.
+    pub fn position(&self, container: &str) -> Option<usize> {
+        self.containers.iter().position(|c| c.name == container)
+    }
+}

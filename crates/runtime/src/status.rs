@@ -1,0 +1,276 @@
+//! The status of a pod as the API shows it: a function of the pod, what has become of it, and what holds it up.
+
+mod conditions;
+mod phase;
+
+use cronlet_object::api::{
+    self, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus,
+    PodStatus, Time,
+};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{HostIP, PodIP};
+
+use crate::{
+    journal::{ExitKind, StopCause},
+    lifecycle,
+    resolve::{Blocked, roles},
+    spec::{self, Role},
+    state::{self, Attempt, State, container_id},
+};
+
+/// All that a pod's status depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Observed<'a> {
+    /// The pod as stored, with the status it had.
+    pub pod: &'a api::Pod,
+    /// What its shim was told and what has become of it; nothing if it was not started yet.
+    pub run: Option<(&'a spec::Pod, &'a State)>,
+    /// What keeps it from being started.
+    pub blocked: &'a [Blocked],
+    /// The address of the node, which is that of its pods.
+    pub node_ip: &'a str,
+    /// When the node first saw the pod.
+    pub start_time: Timestamp,
+    /// The time now, at which conditions change that change.
+    pub now: Timestamp,
+}
+
+/// One of a pod's containers.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    role: Role,
+    container: &'a api::Container,
+    record: Option<&'a state::Container>,
+    /// When it will be started again, if it has ended and will be.
+    restart_at: Option<Timestamp>,
+}
+
+/// A pod's phase when it has ended, and why it has: `status.phase`, `reason`, `message`.
+pub(crate) const DEADLINE_REASON: &str = "DeadlineExceeded";
+/// See [`DEADLINE_REASON`].
+pub(crate) const DEADLINE_MESSAGE: &str = "Pod was active on the node longer than the specified deadline";
+
+/// Computes the status of a pod. What the node does not know about stays as it was.
+pub fn pod_status(observed: Observed<'_>) -> PodStatus {
+    let pod = observed.pod;
+    let mut status = pod.status.clone().unwrap_or_default();
+    let Some(spec) = &pod.spec else { return status };
+    let parts: Vec<Part<'_>> = parts(observed, spec).collect();
+    let initialized = parts.iter().any(|part| part.role == Role::Regular && part.has_started());
+    let statuses: Vec<ContainerStatus> =
+        parts.iter().map(|part| container_status(observed, *part, initialized)).collect();
+    let phase = phase::phase(observed, &parts, &statuses);
+    if status.phase.as_deref() != Some(phase) {
+        (status.reason, status.message) = (None, None);
+    }
+    if phase == phase::FAILED && is_ended_by_deadline(observed) {
+        status.reason = Some(DEADLINE_REASON.to_owned());
+        status.message = Some(DEADLINE_MESSAGE.to_owned());
+    }
+    status.conditions = Some(conditions::conditions(observed, phase, &parts, &statuses));
+    let init_count = parts.iter().filter(|part| part.role != Role::Regular).count();
+    let mut init = statuses;
+    let regular = init.split_off(init_count);
+    status.init_container_statuses = (!init.is_empty()).then_some(init);
+    status.container_statuses = Some(regular);
+    status.phase = Some(phase.to_owned());
+    status.start_time = Some(Time(observed.start_time));
+    status.observed_generation = pod.metadata.generation;
+    let ip = || observed.node_ip.to_owned();
+    status.host_ip = Some(ip());
+    status.host_ips = Some(vec![HostIP { ip: ip() }]);
+    if observed.run.is_some() || status.pod_ip.is_some() {
+        status.pod_ip = Some(ip());
+        status.pod_ips = Some(vec![PodIP { ip: ip() }]);
+    }
+    status
+}
+
+/// Whether a pod has been active for longer than it may.
+pub(crate) fn is_past_deadline(pod: &api::Pod, start_time: Timestamp, now: Timestamp) -> bool {
+    let seconds = pod.spec.as_ref().and_then(|spec| spec.active_deadline_seconds);
+    seconds.is_some_and(|seconds| now.duration_since(start_time).as_secs() >= seconds)
+}
+
+/// Whether the pod was ended, or never started, because it was active for too long.
+fn is_ended_by_deadline(observed: Observed<'_>) -> bool {
+    match observed.run {
+        Some((_, state)) => state.stop.is_some_and(|stop| stop.cause == StopCause::Deadline),
+        None => is_past_deadline(observed.pod, observed.start_time, observed.now),
+    }
+}
+
+fn parts<'a>(observed: Observed<'a>, spec: &'a api::PodSpec) -> impl Iterator<Item = Part<'a>> {
+    roles(spec).map(move |(role, container)| {
+        let position = observed.run.and_then(|(spec, _)| spec.position(&container.name));
+        let run = observed.run.zip(position);
+        Part {
+            role,
+            container,
+            record: run.and_then(|((_, state), position)| state.containers.get(position)),
+            restart_at: run.and_then(|((spec, state), position)| lifecycle::restart_at(spec, state, position)),
+        }
+    })
+}
+
+impl<'a> Part<'a> {
+    fn current(&self) -> Option<&'a Attempt> {
+        self.record.and_then(|record| record.current.as_ref())
+    }
+
+    fn has_started(&self) -> bool {
+        self.current().is_some()
+    }
+
+    fn is_running(&self) -> bool {
+        self.record.is_some_and(state::Container::is_running)
+    }
+
+    /// Whether its latest attempt has ended with exit code 0.
+    fn has_succeeded(&self) -> bool {
+        self.record.and_then(state::Container::exit).is_some_and(|(_, exit)| exit.code == 0)
+    }
+
+    /// Whether it does what the pod needs of it. There are no probes: to run is enough.
+    fn is_ready(&self) -> bool {
+        if self.role == Role::Init { self.has_succeeded() } else { self.is_running() }
+    }
+}
+
+fn container_status(observed: Observed<'_>, part: Part<'_>, initialized: bool) -> ContainerStatus {
+    let uid = observed.pod.metadata.uid.as_deref().unwrap_or_default();
+    let name = &part.container.name;
+    let terminated = |attempt: &Attempt| terminated(attempt, uid, name);
+    let previous = part.record.and_then(|record| record.previous.as_ref()).and_then(terminated);
+    let (state, last) = match part.current() {
+        Some(attempt) if attempt.exit.is_none() => {
+            let running = ContainerStateRunning { started_at: Some(Time(attempt.started)) };
+            (ContainerState { running: Some(running), ..ContainerState::default() }, previous)
+        }
+        Some(attempt) => match waiting_again(observed, part) {
+            Some(waiting) => (waiting, terminated(attempt)),
+            None => (terminated(attempt).unwrap_or_default(), previous),
+        },
+        None => (not_started(observed, part, initialized), None),
+    };
+    let image = part.container.image.clone().unwrap_or_default();
+    ContainerStatus {
+        name: name.clone(),
+        container_id: part.current().map(|attempt| api_id(uid, name, attempt.number)),
+        image,
+        image_id: String::new(),
+        state: Some(state),
+        last_state: Some(last.unwrap_or_default()),
+        ready: part.is_ready(),
+        started: Some(part.is_running()),
+        restart_count: part.current().map_or(0, |attempt| i32::try_from(attempt.number).unwrap_or(i32::MAX)),
+        ..ContainerStatus::default()
+    }
+}
+
+/// A container's ID as the API shows it.
+fn api_id(uid: &str, container: &str, attempt: u32) -> String {
+    format!("cronlet://{}", container_id(uid, container, attempt))
+}
+
+fn terminated(attempt: &Attempt, uid: &str, container: &str) -> Option<ContainerState> {
+    let (finished, exit) = attempt.exit.as_ref()?;
+    let reason = match (exit.kind, exit.code) {
+        (ExitKind::StartError, _) => "StartError",
+        (ExitKind::Lost, _) => "ContainerStatusUnknown",
+        (ExitKind::Ended, 0) => "Completed",
+        (ExitKind::Ended, _) => "Error",
+    };
+    let terminated = ContainerStateTerminated {
+        container_id: Some(api_id(uid, container, attempt.number)),
+        exit_code: exit.code,
+        reason: Some(reason.to_owned()),
+        message: (!exit.message.is_empty()).then(|| exit.message.clone()),
+        started_at: Some(Time(attempt.started)),
+        finished_at: Some(Time(*finished)),
+        signal: None,
+    };
+    Some(ContainerState { terminated: Some(terminated), ..ContainerState::default() })
+}
+
+fn waiting(reason: &str, message: Option<String>) -> ContainerState {
+    let waiting = ContainerStateWaiting { reason: Some(reason.to_owned()), message };
+    ContainerState { waiting: Some(waiting), ..ContainerState::default() }
+}
+
+/// What a container that has ended waits for, if it does.
+fn waiting_again(observed: Observed<'_>, part: Part<'_>) -> Option<ContainerState> {
+    part.restart_at?;
+    let record = part.record?;
+    if let Some(refusal) = &record.refusal {
+        return Some(waiting("ContainerCreating", Some(volume_message(&refusal.volume, &refusal.message))));
+    }
+    let delay = record.restart_delay().as_secs();
+    // Restarted at once the first time, it does not wait.
+    (delay > 0).then(|| waiting("CrashLoopBackOff", Some(back_off_message(observed.pod, part.container, delay))))
+}
+
+fn back_off_message(pod: &api::Pod, container: &api::Container, delay_seconds: i64) -> String {
+    let pod = pod_text(pod);
+    // Written as Go writes durations: 10s, 1m20s.
+    let delay = match (delay_seconds / 60, delay_seconds % 60) {
+        (0, seconds) => format!("{seconds}s"),
+        (minutes, seconds) => format!("{minutes}m{seconds}s"),
+    };
+    format!("back-off {delay} restarting failed container={} pod={pod}", container.name)
+}
+
+/// A pod as the kubelet names it in messages.
+pub(crate) fn pod_text(pod: &api::Pod) -> String {
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let metadata = &pod.metadata;
+    format!("{}_{}({})", text(&metadata.name), text(&metadata.namespace), text(&metadata.uid))
+}
+
+/// What is told of a volume that cannot be mounted, or of something else that keeps a container from being made.
+pub(crate) fn volume_message(volume: &str, message: &str) -> String {
+    if volume.is_empty() {
+        message.to_owned()
+    } else {
+        format!("{MOUNT_FAILED} for volume {volume:?} : {message}")
+    }
+}
+
+/// How the kubelet begins to say that a volume cannot be mounted.
+pub(crate) const MOUNT_FAILED: &str = "MountVolume.SetUp failed";
+
+/// The state of a container that was never started.
+fn not_started(observed: Observed<'_>, part: Part<'_>, initialized: bool) -> ContainerState {
+    if initialized && observed.run.is_some_and(|(_, state)| state.finished.is_some()) {
+        let lost = ContainerStateTerminated {
+            exit_code: 137,
+            reason: Some("ContainerStatusUnknown".to_owned()),
+            message: Some("The container could not be located when the pod was terminated".to_owned()),
+            ..ContainerStateTerminated::default()
+        };
+        return ContainerState { terminated: Some(lost), ..ContainerState::default() };
+    }
+    let own = observed.blocked.iter().find_map(|blocked| match blocked {
+        Blocked::Container { container, reason, message } if *container == part.container.name => {
+            Some(waiting(reason, Some(message.clone())))
+        }
+        _ => None,
+    });
+    let volume = || {
+        observed.blocked.iter().find_map(|blocked| match blocked {
+            Blocked::Volume { volume, message } => Some(volume_message(volume, message)),
+            Blocked::Container { .. } => None,
+        })
+    };
+    let refusal = part.record.and_then(|record| record.refusal.as_ref());
+    let refused = || refusal.map(|refusal| volume_message(&refusal.volume, &refusal.message));
+    let has_init = observed.pod.spec.as_ref().and_then(|spec| spec.init_containers.as_ref());
+    let reason = match has_init.is_some_and(|init| !init.is_empty()) && refusal.is_none() {
+        true => "PodInitializing",
+        false => "ContainerCreating",
+    };
+    own.unwrap_or_else(|| waiting(reason, refused().or_else(volume)))
+}
+
+#[cfg(test)]
+mod tests;

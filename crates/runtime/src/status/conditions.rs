@@ -1,0 +1,96 @@
+//! The conditions of a pod: upstream's rules, reasons and messages.
+
+use cronlet_object::api::{ContainerStatus, PodCondition, Time};
+
+use super::{Observed, Part, phase};
+use crate::spec::Role;
+
+/// Whether a condition holds, and if not why.
+struct Verdict {
+    holds: bool,
+    reason: Option<&'static str>,
+    message: Option<String>,
+}
+
+impl Verdict {
+    const HOLDS: Verdict = Verdict { holds: true, reason: None, message: None };
+
+    fn because(holds: bool, reason: &'static str) -> Self {
+        Verdict { holds, reason: Some(reason), message: None }
+    }
+}
+
+/// The conditions that a node keeps, in the order in which it lists them; then all others as they were.
+pub(super) fn conditions(
+    observed: Observed<'_>,
+    phase: &str,
+    parts: &[Part<'_>],
+    statuses: &[ContainerStatus],
+) -> Vec<PodCondition> {
+    let old = observed.pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let made = [
+        ("PodReadyToStartContainers", ready_to_start(observed)),
+        ("Initialized", initialized(phase, parts)),
+        ("Ready", ready(phase, parts, statuses)),
+        ("ContainersReady", ready(phase, parts, statuses)),
+        ("PodScheduled", Verdict::HOLDS),
+    ];
+    let mut conditions: Vec<PodCondition> =
+        made.into_iter().map(|(kind, verdict)| condition(observed, old, kind, verdict)).collect();
+    let foreign = old.iter().filter(|condition| !conditions.iter().any(|own| own.type_ == condition.type_));
+    let foreign: Vec<PodCondition> = foreign.cloned().collect();
+    conditions.extend(foreign);
+    conditions
+}
+
+fn condition(observed: Observed<'_>, old: &[PodCondition], kind: &str, verdict: Verdict) -> PodCondition {
+    let status = if verdict.holds { "True" } else { "False" };
+    let old = old.iter().find(|condition| condition.type_ == kind && condition.status == status);
+    PodCondition {
+        type_: kind.to_owned(),
+        status: status.to_owned(),
+        reason: verdict.reason.map(str::to_owned),
+        message: verdict.message,
+        last_transition_time: old.and_then(|old| old.last_transition_time.clone()).or(Some(Time(observed.now))),
+        last_probe_time: None,
+        observed_generation: observed.pod.metadata.generation,
+    }
+}
+
+/// Whether what the containers need besides themselves is there: a shim has started one and the pod has not ended.
+fn ready_to_start(observed: Observed<'_>) -> Verdict {
+    let ready = observed.run.is_some_and(|(_, state)| {
+        state.finished.is_none() && state.containers.iter().any(|container| container.current.is_some())
+    });
+    Verdict { holds: ready, reason: None, message: None }
+}
+
+fn initialized(phase: &str, parts: &[Part<'_>]) -> Verdict {
+    if phase == phase::SUCCEEDED {
+        return Verdict::because(true, "PodCompleted");
+    }
+    if parts.iter().any(|part| part.role == Role::Regular && part.has_started()) {
+        return Verdict::HOLDS;
+    }
+    let incomplete = parts.iter().filter(|part| part.role != Role::Regular && !part.is_ready());
+    not_all(incomplete, "ContainersNotInitialized", "incomplete")
+}
+
+fn ready(phase: &str, parts: &[Part<'_>], statuses: &[ContainerStatus]) -> Verdict {
+    match phase {
+        phase::SUCCEEDED => return Verdict::because(false, "PodCompleted"),
+        phase::FAILED => return Verdict::because(false, "PodFailed"),
+        _ => {}
+    }
+    let unready = parts.iter().zip(statuses).filter(|(part, status)| part.role != Role::Init && !status.ready);
+    not_all(unready.map(|(part, _)| part), "ContainersNotReady", "unready")
+}
+
+fn not_all<'a>(lacking: impl Iterator<Item = &'a Part<'a>>, reason: &'static str, state: &str) -> Verdict {
+    let names: Vec<&str> = lacking.map(|part| part.container.name.as_str()).collect();
+    if names.is_empty() {
+        return Verdict::HOLDS;
+    }
+    let message = format!("containers with {state} status: [{}]", names.join(" "));
+    Verdict { message: Some(message), ..Verdict::because(false, reason) }
+}

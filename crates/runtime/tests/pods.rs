@@ -1,0 +1,59 @@
+//! Pods from their creation to their end, with real shims and real processes.
+//!
+//! This program is also what the tests execute: as the shim of every pod, and as a server that is killed or that may
+//! not do what root may.
+
+#[path = "pods/node.rs"]
+mod node;
+
+#[path = "pods/lives.rs"]
+mod lives;
+
+#[path = "pods/outputs.rs"]
+mod outputs;
+
+#[path = "pods/servers.rs"]
+mod servers;
+
+#[path = "pods/storage.rs"]
+mod storage;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    process::ExitCode,
+};
+
+/// A test and its name.
+type Test = (&'static str, fn());
+
+/// Names the functions of a module as tests.
+#[macro_export]
+macro_rules! tests {
+    ($($name:ident),* $(,)?) => {
+        pub const TESTS: &[$crate::Test] = &[$((concat!(module_path!(), "::", stringify!($name)), $name)),*];
+    };
+}
+
+fn main() -> ExitCode {
+    cronlet_runtime::shim::main_if_requested();
+    servers::main_if_requested();
+    let filters: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let all = [lives::TESTS, outputs::TESTS, servers::TESTS, storage::TESTS].concat();
+    let chosen = |(name, _): &&Test| filters.is_empty() || filters.iter().any(|filter| name.contains(&**filter));
+    let mut failed = Vec::new();
+    for (name, test) in all.iter().filter(chosen) {
+        print!("test {name} ... ");
+        match catch_unwind(AssertUnwindSafe(test)) {
+            Ok(()) => println!("ok"),
+            Err(_) => {
+                println!("FAILED");
+                failed.push(*name);
+            }
+        }
+    }
+    if failed.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    println!("failed: {}", failed.join(", "));
+    ExitCode::FAILURE
+}

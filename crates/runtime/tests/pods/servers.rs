@@ -1,0 +1,2 @@
+crate::tests![];
+pub fn main_if_requested() {}

@@ -1,0 +1,82 @@
+//! Many one-pod Jobs created at once: how many reach Complete in a second, and how soon each starts.
+
+use std::{collections::HashMap, fs};
+
+use serde_json::Value;
+
+use super::{Row, median, percentile};
+use crate::{
+    client::{self, Client},
+    node::Node,
+};
+
+const JOBS: usize = 2_000;
+const ROUNDS: usize = 3;
+
+/// Runs the Jobs on a fresh node, several times.
+///
+/// # Errors
+/// If a node does not start, refuses a Job or loses the watch.
+pub fn measure() -> anyhow::Result<Vec<Row>> {
+    let (mut rates, mut starts, mut alone) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let node = Node::start(&["--runtime", "process"])?;
+        let client = Client::new(&node)?;
+        alone.push(run(&node, &client, "alone", 1)?.1);
+        let (rate, start) = run(&node, &client, "burst", JOBS)?;
+        rates.push(rate);
+        starts.push(start);
+    }
+    Ok(vec![
+        Row::new("jobs", format!("{JOBS} Jobs of `true` to Complete"), median(&mut rates), "Jobs/s").with_target("≥ 300"),
+        Row::new("jobs", "create to exec in the burst, p50", median(&mut starts), "ms").with_target("≤ 30"),
+        Row::new("jobs", "create to exec, one alone", median(&mut alone), "ms"),
+    ])
+}
+
+/// Jobs per second to Complete, and the median time from a Job's request to its process in ms.
+fn run(node: &Node, client: &Client, prefix: &str, jobs: usize) -> anyhow::Result<(f64, f64)> {
+    let mut complete = std::collections::HashSet::new();
+    let before = client::now();
+    let (sent, seen) = client.watch(
+        "/apis/batch/v1/namespaces/default/jobs",
+        || client.create_all((0..jobs).map(|i| client::job(&format!("{prefix}-{i}")))),
+        |(_, event)| {
+            let conditions = event["object"]["status"]["conditions"].as_array();
+            if conditions.is_some_and(|list| list.iter().any(|c| c["type"] == "Complete" && c["status"] == "True")) {
+                complete.insert(event["object"]["metadata"]["name"].to_string());
+            }
+            complete.len() == jobs
+        },
+    )?;
+    let last = seen.last().map_or(before, |(arrived, _)| *arrived);
+    let sent: HashMap<String, i128> = sent.into_iter().collect();
+    let mut delays: Vec<f64> = process_starts(node, client)?
+        .into_iter()
+        .filter_map(|(job, started)| Some((started - sent.get(&job)?) as f64 / 1e6))
+        .collect();
+    anyhow::ensure!(delays.len() == jobs, "{} of {jobs} starts are on record", delays.len());
+    Ok((jobs as f64 / ((last - before) as f64 / 1e9), percentile(&mut delays, 50.0)))
+}
+
+/// When the process of each Job's pod was started, by the shims' own journals.
+fn process_starts(node: &Node, client: &Client) -> anyhow::Result<Vec<(String, i128)>> {
+    let pods: Value = serde_json::from_str(&client.get("/api/v1/namespaces/default/pods")?)?;
+    let mut starts = Vec::new();
+    for pod in pods["items"].as_array().into_iter().flatten() {
+        let text = |field: &str| pod["metadata"][field].as_str().unwrap_or_default().to_owned();
+        let job = pod["metadata"]["labels"]["batch.kubernetes.io/job-name"].as_str().unwrap_or_default().to_owned();
+        let journal = node.data_dir().join("pods").join(text("uid")).join("journal");
+        if let Some(started) = journal_start(&fs::read_to_string(journal)?) {
+            starts.push((job, started));
+        }
+    }
+    Ok(starts)
+}
+
+/// The time of the first `started` record, in nanoseconds since 1970. A line is a checksum and a JSON record.
+fn journal_start(journal: &str) -> Option<i128> {
+    let records = journal.lines().filter_map(|line| serde_json::from_str::<Value>(line.split_once(' ')?.1).ok());
+    let started = records.into_iter().find(|record| record["event"] == "started")?;
+    started["time"].as_str()?.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_nanosecond)
+}

@@ -1,0 +1,35 @@
+//! From exec to `ready`, and memory at rest.
+
+use super::{Row, median};
+use crate::{
+    client::{self, Client},
+    node::Node,
+};
+
+const ROUNDS: usize = 7;
+const CRONJOBS: usize = 1_000;
+
+/// Starts a node several times, and fills one with CronJobs that do not fire.
+///
+/// # Errors
+/// If a node does not start or refuses an object.
+pub fn measure() -> anyhow::Result<Vec<Row>> {
+    let mut ready = Vec::new();
+    let mut idle = Vec::new();
+    for _ in 0..ROUNDS {
+        let node = Node::start(&[])?;
+        ready.push(node.ready_after.as_secs_f64() * 1e3);
+        let client = Client::new(&node)?;
+        client.get("/readyz")?;
+        idle.push(node.resident_mib()?);
+    }
+    let node = Node::start(&[])?;
+    let client = Client::new(&node)?;
+    client.create_all((0..CRONJOBS).map(|i| client::cronjob(&format!("idle-{i}"), "0 0 1 1 *", true)))?;
+    let loaded = node.resident_mib()?;
+    Ok(vec![
+        Row::new("start", "exec to ready", median(&mut ready), "ms").with_target("≤ 100"),
+        Row::new("memory", "idle, resident", median(&mut idle), "MiB").with_target("≤ 25"),
+        Row::new("memory", format!("{CRONJOBS} CronJobs, resident"), loaded, "MiB"),
+    ])
+}

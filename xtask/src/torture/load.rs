@@ -1,0 +1,81 @@
+//! The Jobs and CronJobs under torture: shell scripts that keep their own record of every line and exit code.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Value, json};
+
+/// What the pods run, and where they keep their own records.
+pub struct Load {
+    records: PathBuf,
+    seconds: u32,
+}
+
+impl Load {
+    /// Records go below `directory`; the torture lasts `seconds`.
+    ///
+    /// # Errors
+    /// If the directory cannot be made.
+    pub fn new(directory: &Path, seconds: u32) -> anyhow::Result<Self> {
+        let records = directory.join("records");
+        fs::create_dir(&records)?;
+        Ok(Load { records, seconds })
+    }
+
+    /// Where each pod writes `<pod>.log` and, at its end, `<pod>.exit`.
+    pub fn records(&self) -> &Path {
+        &self.records
+    }
+
+    /// CronJobs that fire every minute and keep all their Jobs.
+    pub fn cronjobs(&self, count: u32) -> impl Iterator<Item = Value> {
+        let history = self.seconds / 60 + 10;
+        let template = self.job_spec(5, 0);
+        (0..count).map(move |i| {
+            json!({
+                "apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": format!("tick-{i}")},
+                "spec": {
+                    "schedule": "* * * * *", "successfulJobsHistoryLimit": history, "failedJobsHistoryLimit": history,
+                    "jobTemplate": {"spec": template},
+                },
+            })
+        })
+    }
+
+    /// Jobs that together keep `pods` pods running: each runs pods one after the other, with random lengths and exit
+    /// codes, until the torture is over.
+    pub fn jobs(&self, pods: u32, random: &mut fastrand::Rng) -> impl Iterator<Item = Value> {
+        let mut jobs = Vec::new();
+        for i in 0..pods {
+            // Lines come every 100 ms; the pods of one Job last together as long as the torture, less a reserve.
+            let lines = random.u32(20..200);
+            let completions = (self.seconds.saturating_sub(20) * 10 / lines).max(1);
+            let code = if random.u8(..4) == 0 { random.u8(1..100) } else { 0 };
+            let mut spec = self.job_spec(lines, code);
+            if code == 0 {
+                spec["completions"] = completions.into();
+            }
+            spec["backoffLimit"] = 0.into();
+            jobs.push(json!({
+                "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": format!("load-{i}")}, "spec": spec,
+            }));
+        }
+        jobs.into_iter()
+    }
+
+    fn job_spec(&self, lines: u32, code: u8) -> Value {
+        // The record is written before the line is printed: a printed line that is missing in the record would be
+        // as wrong as a recorded one that is missing in the log.
+        let script = format!(
+            "r={}/$HOSTNAME; i=0; while [ $i -lt {lines} ]; do echo \"line $i\" >>$r.log; echo \"line $i\"; \
+             i=$((i+1)); sleep 0.1; done; echo {code} >$r.exit; exit {code}",
+            self.records.display()
+        );
+        json!({"template": {"spec": {
+            "restartPolicy": "Never",
+            "containers": [{"name": "c", "image": "busybox", "command": ["sh", "-c", script]}],
+        }}})
+    }
+}

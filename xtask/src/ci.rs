@@ -12,8 +12,11 @@ pub fn run() -> anyhow::Result<()> {
     crate::tidy::run()?;
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])?;
-    cargo(&["test", "--workspace", "--quiet"])?;
-    Ok(())
+    cargo(&["test", "--workspace"])?;
+    // A short torture: one minute boundary, a few kills. The long one is a command of its own.
+    cargo(&["build", "--package", "cronlet", "--quiet"])?;
+    let torture = ["--kills", "5", "--seconds", "75", "--pods", "12", "--cronjobs", "5"];
+    crate::torture::run_with(&torture)
 }
 
 fn cargo(arguments: &[&str]) -> anyhow::Result<()> {

@@ -83,11 +83,12 @@ impl Drop for Node {
     }
 }
 
-/// The process id of a pod's shim, while it runs.
+/// The process id of a pod's shim, while it runs: its journal says who opened it last.
 pub fn shim_pid(pod: &Path) -> Option<u32> {
-    let text = fs::read_to_string(pod.join("shim.json")).ok()?;
-    let shim: serde_json::Value = serde_json::from_str(&text).ok()?;
-    let pid = u32::try_from(shim["pid"].as_u64()?).ok()?;
+    let journal = fs::read_to_string(pod.join("journal")).ok()?;
+    let records = journal.lines().filter_map(|line| serde_json::from_str(line.split_once(' ')?.1).ok());
+    let opened = records.filter(|record: &serde_json::Value| record["event"] == "opened").last()?;
+    let pid = u32::try_from(opened["pid"].as_u64()?).ok()?;
     let command_line = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
     command_line.contains("__shim").then_some(pid)
 }

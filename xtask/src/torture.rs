@@ -6,7 +6,7 @@ mod load;
 
 use std::{collections::BTreeMap, thread, time::Duration};
 
-use clap::Args;
+use clap::{Args, Parser};
 
 use crate::{
     client::{self, Client},
@@ -31,6 +31,19 @@ pub struct Arguments {
     /// How many CronJobs fire every minute
     #[arg(long, default_value_t = 20)]
     cronjobs: u32,
+}
+
+/// Runs the torture as the command line would with these arguments.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with(arguments: &[&str]) -> anyhow::Result<()> {
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+    run(&Line::try_parse_from([&["torture"], arguments].concat())?.arguments)
 }
 
 /// Runs the torture and the comparison.
@@ -66,7 +79,7 @@ fn torture(arguments: &Arguments, seed: u64) -> anyhow::Result<()> {
     }
     pause_until(began + i128::from(arguments.seconds) * 1_000_000_000);
     let client = Client::new(&node)?;
-    let report = check::compare(&client, &node, &load, began)?;
+    let report = check::compare(&client, &load, began)?;
     println!("torture: {report}");
     Ok(())
 }

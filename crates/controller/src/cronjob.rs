@@ -157,7 +157,7 @@ impl<'a> Pass<'a> {
 
     /// Drops references to Jobs that no longer exist: they would count as running forever.
     fn forget_missing_jobs(&mut self) {
-        let (kept, missing) =
+        let (kept, missing): (Vec<_>, Vec<_>) =
             self.status.active.take().unwrap_or_default().into_iter().partition(|reference| {
                 let uid = reference.uid.as_deref().unwrap_or_default();
                 let stored = || self.stored_job(reference.name.as_deref().unwrap_or_default());
@@ -166,7 +166,6 @@ impl<'a> Pass<'a> {
                     || stored().is_some_and(|job| job.meta().uid.as_ref() == uid)
             });
         self.status.active = Some(kept);
-        let missing: Vec<ObjectReference> = missing;
         for name in missing.iter().filter_map(|reference| reference.name.as_deref()) {
             self.tell(&Note::normal("MissingJob", &format!("Active job went missing: {name}")));
         }

@@ -100,3 +100,5 @@ impl Controller {
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use crate::{
 pub fn reconcile(view: &View, key: &Key, _: &mut Ids) -> Plan {
     let mut plan = Plan::default();
     let Some(object) = view.snapshot.get(key).filter(|job| job.meta().deleted.is_none()) else { return plan };
-    // Most Jobs have no such limit. The text is looked through first because decoding is a hundred times dearer.
+    // Most Jobs have no such limit, and to look for its name in the text is much cheaper than to decode it.
     if !object.json().contains("ttlSecondsAfterFinished") {
         return plan;
     }

@@ -1,7 +1,7 @@
 //! What a write goes through before it may be stored: names, defaults, validation, and the rules of change.
 //!
-//! The order is upstream's: defaults first, then what the server alone decides, then validation of the result. Who
-//! calls has put the object into its namespace and asks the store to commit the [`Draft`].
+//! The order is upstream's: defaults first, then what the server alone decides, then validation of the
+//! result. Who calls has put the object into its namespace and asks the store to commit the [`Draft`].
 
 use jiff::Timestamp;
 
@@ -70,11 +70,12 @@ pub fn enter_namespace(object: &mut Typed, namespace: &str) -> Result<(), ApiErr
 const OTHER_NAMESPACE: &str =
     "the namespace of the provided object does not match the namespace sent on the request";
 
-/// Makes a new object fit to be stored. If the name was generated and turns out to be taken, call again with a
-/// copy of the object: the next name is another one.
+/// Makes a new object fit to be stored. If the name was generated and turns out to be taken, call again with
+/// a copy of the object: the next name is another one.
 ///
 /// # Errors
-/// 400 if the object claims to be stored already, 422 if its fields are not acceptable; then all faults are told.
+/// 400 if the object claims to be stored already, 422 if its fields are not acceptable; then all faults are
+/// told.
 pub fn create(object: Typed, ctx: &mut Context<'_>) -> Result<Admitted, ApiError> {
     with_typed!(object, object => create_one(*object, ctx))
 }
@@ -133,8 +134,8 @@ fn name_of(meta: &ObjectMeta) -> &str {
 /// Makes a replacement for a stored object fit to be stored.
 ///
 /// # Errors
-/// 400 if it is not the same object, 404 if the kind has no such subresource, 409 if it was made from another state,
-/// 422 if its fields or their changes are not acceptable; then all faults are told.
+/// 400 if it is not the same object, 404 if the kind has no such subresource, 409 if it was made from another
+/// state, 422 if its fields or their changes are not acceptable; then all faults are told.
 ///
 /// The context is that of every write, though no rule about replacements depends on it so far.
 pub fn update(
@@ -225,7 +226,8 @@ fn check_identity(stored: &Object, new: &ObjectMeta) -> Result<(), ApiError> {
             let place = if namespace.is_empty() { String::new() } else { format!("/{namespace}") };
             let why = format!(
                 "StorageError: invalid object, Code: 4, Key: /{plural}{place}/{name}, ResourceVersion: 0, \
-                 AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {record}"
+                 AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: \
+                 {record}"
             );
             Err(ApiError::conflict_because(*kind, name, &why))
         }

@@ -42,7 +42,8 @@ enum Propagation {
 /// Decides a request to delete `object`.
 ///
 /// # Errors
-/// 422 for options that make no sense, 409 if a precondition does not hold, 403 for a namespace that must stay.
+/// 422 for options that make no sense, 409 if a precondition does not hold, 403 for a namespace that must
+/// stay.
 pub fn delete(object: &Object, options: &DeleteOptions, now: Timestamp) -> Result<Deletion, ApiError> {
     validate_options(options)?;
     check_preconditions(object, options)?;
@@ -106,8 +107,8 @@ fn check_preconditions(object: &Object, options: &DeleteOptions) -> Result<(), A
     let Some(preconditions) = &options.preconditions else { return Ok(()) };
     let refuse = |what: &str, asked: &str, record: &str, might: &str| {
         let why = format!(
-            "the {what} in the precondition ({asked}) does not match the {what} in record ({record}). The object might \
-             have been {might}"
+            "the {what} in the precondition ({asked}) does not match the {what} in record ({record}). The \
+             object might have been {might}"
         );
         Err(ApiError::precondition_failed(object.kind(), object.name(), &why))
     };
@@ -247,8 +248,8 @@ fn is_propagation(finalizer: &str) -> bool {
     finalizer == ORPHAN_FINALIZER || finalizer == FOREGROUND_FINALIZER
 }
 
-/// Whether an object is being deleted and has nothing left to wait for: no finalizer, and no grace period. That of a
-/// pod ends when its node says that nothing of it is left, by setting it to zero.
+/// Whether an object is being deleted and has nothing left to wait for: no finalizer, and no grace period.
+/// That of a pod ends when its node says that nothing of it is left, by setting it to zero.
 pub fn is_due(object: &Typed) -> bool {
     let meta = object.metadata();
     let held = |finalizers: Option<&Vec<String>>| finalizers.is_some_and(|list| !list.is_empty());
@@ -262,8 +263,8 @@ pub fn is_due(object: &Typed) -> bool {
         && !held(contents)
 }
 
-/// The write that turns `old` into `new`, which a controller or the node made from it; none if nothing changes. If
-/// `new` is being deleted and has nothing left to wait for, it goes.
+/// The write that turns `old` into `new`, which a controller or the node made from it; none if nothing
+/// changes. If `new` is being deleted and has nothing left to wait for, it goes.
 ///
 /// Unlike [`crate::admit::update`] this validates nothing and leaves `metadata.generation` to the caller.
 pub fn replace(old: &Object, new: &Typed) -> Option<Write> {

@@ -1,7 +1,9 @@
-//! What upstream asks of the fields of an object: the rules that several kinds share, with upstream's paths and words.
+//! What upstream asks of the fields of an object: the rules that several kinds share, with upstream's paths
+//! and words.
 //!
-//! A rule adds to [`FieldErrors`] and goes on, so that a client learns of every mistake at once. Paths are built only
-//! where they are needed: nearly every object is valid, and controllers write thousands in a burst.
+//! A rule adds to [`FieldErrors`] and goes on, so that a client learns of every mistake at once. Paths are
+//! built only where they are needed: nearly every object is valid, and controllers write thousands in a
+//! burst.
 
 pub(crate) mod container;
 pub(crate) mod env;
@@ -103,16 +105,4 @@ fn prune(value: Value) -> Option<Value> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::api::Container;
-
-    #[test]
-    fn empty_collections_count_as_absent_ones() {
-        let bare = Container { name: "c".into(), ..Default::default() };
-        let mut same = Container { args: Some(vec![]), env: Some(vec![]), ..bare.clone() };
-        assert!(equal(&bare, &same));
-        same.args = Some(vec![String::new()]);
-        assert!(!equal(&bare, &same));
-    }
-}
+mod tests;

@@ -1,19 +1,27 @@
-//! The journal of a pod: what happened to it, appended by its shim and read by whoever wants to know.
+//! The journal of a pod: what its shim was told, and what happened then. Begun by the server, appended to by the shim,
+//! and read by whoever wants to know.
 //!
 //! A file of lines, each `<crc32> <record>\n`: eight hexadecimal digits over the bytes of the record, which is JSON.
-//! Records count up from 1. Whatever follows the first line that is not as it must be was torn off by a crash of the
-//! machine and does not count.
+//! Records count up from 1, and the first is the pod's specification. Whatever follows the first line that is not as
+//! it must be was torn off by a crash of the machine and does not count.
+//!
+//! As long as a shim runs it holds a lock on the journal, by which others find its process.
 
 use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom, Write},
+    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
 use jiff::Timestamp;
+use rustix::{
+    fs::{FlockOperation, fcntl_lock},
+    process::{Flock, FlockOffsetType, FlockType, fcntl_getlk},
+};
 use serde::{Deserialize, Serialize};
 
-use crate::limits;
+use crate::{limits, spec};
 
 /// Name of the file in the pod's directory.
 pub const FILE_NAME: &str = "journal";
@@ -29,14 +37,15 @@ pub struct Record {
     /// When it happened.
     pub time: Timestamp,
     /// What happened.
-    #[serde(flatten)]
     pub event: Event,
 }
 
 /// Something that happened to a pod or to one of its containers, which is named.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Event {
+    /// What the shim is told. The first record and no other.
+    Specified(Box<spec::Pod>),
     /// A shim took the pod over: the first one, or another one after the end of its predecessor.
     Opened {
         /// Version of the shim.
@@ -82,7 +91,6 @@ pub enum Event {
         /// How often it had been started before.
         attempt: u32,
         /// How it ended.
-        #[serde(flatten)]
         exit: Exit,
     },
     /// The pod as a whole is asked to end.
@@ -91,6 +99,11 @@ pub enum Event {
         cause: StopCause,
         /// When it is forced to.
         until: Timestamp,
+    },
+    /// The shim cannot do its work.
+    GaveUp {
+        /// Why not.
+        message: String,
     },
     /// No process of the pod is left and none will be started.
     Finished,
@@ -235,9 +248,20 @@ impl Reader {
         self.decoder.drain(&mut self.rest, &mut records);
         Ok(records)
     }
+
+    /// The process ID of the shim, if one runs.
+    ///
+    /// # Errors
+    /// If the file system does not know of locks.
+    pub fn shim(&self) -> io::Result<Option<i32>> {
+        let lock =
+            Flock { start: 0, length: 0, pid: None, typ: FlockType::WriteLock, offset_type: FlockOffsetType::Set };
+        let holder = fcntl_getlk(&self.file, &lock)?;
+        Ok(holder.and_then(|holder| holder.pid).map(|pid| pid.as_raw_pid()))
+    }
 }
 
-/// Appends to a journal. There is one writer at a time: the pod's shim.
+/// Appends to a journal. There is one writer at a time: the server, and from then on shims.
 #[derive(Debug)]
 pub(crate) struct Writer {
     file: File,
@@ -247,10 +271,23 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Opens the journal of the pod whose directory is `pod_dir`, cuts off what is damaged, and returns what it holds.
-    pub(crate) fn open(pod_dir: &Path) -> io::Result<(Self, Vec<Record>)> {
-        let path = pod_dir.join(FILE_NAME);
-        let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+    /// Begins the journal of the pod whose directory is `pod_dir`.
+    pub(crate) fn create(pod_dir: &Path) -> io::Result<Self> {
+        let mut options = File::options();
+        let file = options.write(true).create(true).truncate(true).mode(0o600).open(pod_dir.join(FILE_NAME))?;
+        Ok(Writer { file, seq: 0, pending: Vec::new(), pending_final: false })
+    }
+
+    /// Opens a journal as a shim, cuts off what is damaged, and returns what it holds. Nothing if it is another
+    /// shim's.
+    ///
+    /// The lock is given up when this process closes the file, whichever of its descriptors it closes: nothing else in
+    /// a shim may open it.
+    pub(crate) fn open(pod_dir: &Path) -> io::Result<Option<(Self, Vec<Record>)>> {
+        let mut file = File::options().read(true).write(true).open(pod_dir.join(FILE_NAME))?;
+        if fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Ok(None);
+        }
         let (mut content, mut records, mut decoder) = (Vec::new(), Vec::new(), Decoder::default());
         file.read_to_end(&mut content)?;
         let length = content.len() as u64;
@@ -259,8 +296,7 @@ impl Writer {
             file.set_len(decoder.bytes)?;
             file.seek(SeekFrom::Start(decoder.bytes))?;
         }
-        let writer = Writer { file, seq: decoder.seq, pending: Vec::new(), pending_final: false };
-        Ok((writer, records))
+        Ok(Some((Writer { file, seq: decoder.seq, pending: Vec::new(), pending_final: false }, records)))
     }
 
     /// Adds a record, which is written with the next [`Writer::flush`].
@@ -272,11 +308,16 @@ impl Writer {
         record
     }
 
-    /// Writes what was added, and makes it durable if that is asked of one of the records. Whether there was
-    /// anything to write. After an error, the same records are written again by the next call.
-    pub(crate) fn flush(&mut self) -> io::Result<bool> {
+    /// How many records there are, those included that are not written yet.
+    pub(crate) fn len(&self) -> u64 {
+        self.seq
+    }
+
+    /// Writes what was added, and makes it durable if that is asked of one of the records. After an error, the same
+    /// records are written again by the next call.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
         if self.pending.is_empty() {
-            return Ok(false);
+            return Ok(());
         }
         let start = self.file.stream_position()?;
         let mut written = self.file.write_all(&self.pending);
@@ -290,7 +331,15 @@ impl Writer {
         }
         self.pending.clear();
         self.pending_final = false;
-        Ok(true)
+        Ok(())
+    }
+}
+
+/// What the shim was told: the first record of a journal.
+pub(crate) fn specification(records: &[Record]) -> Option<&spec::Pod> {
+    match records.first() {
+        Some(Record { seq: 1, event: Event::Specified(pod), .. }) => Some(pod),
+        _ => None,
     }
 }
 

@@ -23,6 +23,9 @@ pub const LOG_READ_BYTES: usize = 64 * 1024;
 /// How long a container's termination message may be, in bytes (upstream's bound).
 pub const TERMINATION_MESSAGE_BYTES_MAX: usize = 4096;
 
+/// How much a container may write to its termination message, of which the end counts, in bytes.
+pub const TERMINATION_FILE_BYTES_MAX: u64 = 64 * 1024;
+
 /// How long the termination messages of a pod may be together, in bytes (upstream's bound).
 pub const TERMINATION_MESSAGES_BYTES_MAX: usize = 12 * 1024;
 
@@ -31,9 +34,8 @@ pub const TERMINATION_LOG_LINES_MAX: usize = 80;
 /// See [`TERMINATION_LOG_LINES_MAX`].
 pub const TERMINATION_LOG_BYTES_MAX: usize = 2048;
 
-/// How long one record of a journal may be, in bytes. A termination message of control characters, each six bytes
-/// as JSON, still fits.
-pub const JOURNAL_RECORD_BYTES_MAX: usize = 64 * 1024;
+/// How long one record of a journal may be, in bytes: a pod whose environment is made of many large ConfigMaps fits.
+pub const JOURNAL_RECORD_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// The first delay before a crashed container is restarted again, in seconds (upstream's).
 pub const RESTART_DELAY_FIRST_SECONDS: i64 = 10;
@@ -59,9 +61,6 @@ pub const LEFTOVERS_WAIT: Duration = Duration::from_secs(10);
 
 /// The longest sleep of a shim that has an appointment: wall time may step.
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
-
-/// How many clients may be connected to one shim.
-pub const CONNECTIONS_MAX: usize = 4;
 
 /// How many bytes of one command a shim reads.
 pub const COMMAND_BYTES_MAX: usize = 256;

@@ -7,9 +7,12 @@ mod namespace;
 
 use std::{
     ffi::CString,
-    fs::{self, File},
+    fs::{self, File, Permissions},
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::PermissionsExt,
+    },
     path::{Path, PathBuf},
 };
 
@@ -19,10 +22,12 @@ use rustix::{
 };
 
 use self::mirror::Mirrors;
-use crate::{spec, sys};
+use crate::{limits, spec, sys};
 
 /// The termination message file of a container that names none, where everybody expects it (upstream's default).
 pub(crate) const TERMINATION_MESSAGE_PATH: &str = "/dev/termination-log";
+/// The last part of [`TERMINATION_MESSAGE_PATH`].
+const TERMINATION_MESSAGE_NAME: &str = "termination-log";
 
 /// A container that cannot have its volumes as asked, so that it must not run.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,16 +51,16 @@ struct Attachment<'a> {
 }
 
 /// Mounts everything that a container asks for. The process is the container's: it has forked but not executed yet.
+/// Returns the file that the container writes its termination message to, if it has one.
 ///
-/// `own_dir` is the container's directory, absolute; below it is the file for the termination message. Nothing else
-/// uses the directory, so that it can be a mount point meanwhile.
-pub(crate) fn set_up(container: &spec::Container, own_dir: &Path) -> Result<(), Refused> {
+/// `stage` is a directory that nothing is looked up in any more, so that it can be a mount point meanwhile: the pod's.
+pub(crate) fn set_up(container: &spec::Container, stage: &Path) -> Result<Option<File>, Refused> {
     let message = &container.termination_message;
     let required = message.required || !container.mounts.is_empty();
     let namespace = match namespace::enter() {
         Ok(namespace) => namespace,
         // Only the termination message is lost, and nothing can be written to where it does not belong.
-        Err(_) if !required => return Ok(()),
+        Err(_) if !required => return Ok(None),
         Err(why) => return Err(Refused { volume: first_volume(container), message: why.to_string() }),
     };
     let mut attachments: Vec<Attachment<'_>> = Vec::with_capacity(container.mounts.len() + 1);
@@ -65,13 +70,21 @@ pub(crate) fn set_up(container: &spec::Container, own_dir: &Path) -> Result<(), 
         let (volume, target) = (mount.volume.as_str(), mount.target.as_path());
         attachments.push(Attachment { volume, mount: fd, is_dir, target, required: true });
     }
-    if let Ok(mount) = clone_path(&message_file(own_dir)) {
-        let (target, required) = (message.path.as_path(), message.required);
-        attachments.push(Attachment { volume: "", mount, is_dir: false, target, required });
-    }
+    let message_file = match make_message_file(stage) {
+        Ok((file, mount)) => {
+            let (target, required) = (message.path.as_path(), message.required);
+            attachments.push(Attachment { volume: "", mount, is_dir: false, target, required });
+            Some(file)
+        }
+        Err(error) if message.required => {
+            let message = format!("cannot make a file for the termination message: {error}");
+            return Err(Refused { volume: String::new(), message });
+        }
+        Err(_) => None,
+    };
     // What lies deeper comes later; the volumes' own order decides the rest.
     attachments.sort_by_key(|attachment| attachment.target.components().count());
-    let mut mirrors = Mirrors::new(own_dir, namespace);
+    let mut mirrors = Mirrors::new(stage, namespace);
     for attachment in &attachments {
         if let Err(message) = attach(attachment, &mut mirrors) {
             if attachment.required {
@@ -79,12 +92,20 @@ pub(crate) fn set_up(container: &spec::Container, own_dir: &Path) -> Result<(), 
             }
         }
     }
-    Ok(())
+    Ok(message_file)
 }
 
-/// The file on the host that is a container's termination message.
-pub(crate) fn message_file(own_dir: &Path) -> PathBuf {
-    own_dir.join("termination-log")
+/// Makes the file that the container writes its last message to, whoever it runs as: in memory, on `stage`, which
+/// stays covered. Returns the file, and a mount of it.
+fn make_message_file(stage: &Path) -> io::Result<(File, OwnedFd)> {
+    let options = format!("mode=755,size={}", limits::TERMINATION_FILE_BYTES_MAX);
+    let options = CString::new(options).expect("numbers have no null bytes");
+    mount("tmpfs", stage, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, options.as_c_str())?;
+    let path = stage.join(TERMINATION_MESSAGE_NAME);
+    let file = File::options().read(true).write(true).create_new(true).open(&path)?;
+    file.set_permissions(Permissions::from_mode(0o666))?;
+    let mount = clone_mount(open_path(&path)?.as_fd())?;
+    Ok((file, mount))
 }
 
 fn first_volume(container: &spec::Container) -> String {
@@ -174,10 +195,6 @@ fn open_path(path: &Path) -> io::Result<OwnedFd> {
 
 fn is_dir(fd: &OwnedFd) -> io::Result<bool> {
     Ok(FileType::from_raw_mode(fstat(fd)?.st_mode) == FileType::Directory)
-}
-
-fn clone_path(path: &Path) -> io::Result<OwnedFd> {
-    clone_mount(open_path(path)?.as_fd())
 }
 
 fn clone_mount(source: rustix::fd::BorrowedFd<'_>) -> io::Result<OwnedFd> {

@@ -9,16 +9,13 @@ mod launch;
 mod live;
 mod supervisor;
 
-use std::{
-    ffi::OsString,
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{ffi::OsString, io, path::Path};
 
-use self::{control::Control, supervisor::Supervisor};
+use self::supervisor::Supervisor;
 use crate::{
-    journal,
-    spec::{self, Pod},
+    clock,
+    journal::{self, Event},
+    spec,
 };
 
 /// The first argument of a program that is executed as a shim. The second is the pod's directory.
@@ -26,23 +23,13 @@ pub const ARGUMENT: &str = "__shim";
 
 /// Why a shim cannot do its work.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ShimError {
-    /// The specification is not there, or cannot be understood.
-    #[error("cannot read {path}: {source}", path = path.display())]
-    Spec {
-        /// The specification file.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
+enum ShimError {
+    /// The journal does not begin with a specification.
+    #[error("the journal does not say what to run")]
+    Unspecified,
     /// The specification is of a version that this program does not know.
-    #[error("{path} has version {version}, but this program knows version {known}", path = path.display(), known = spec::VERSION)]
-    Version {
-        /// The specification file.
-        path: PathBuf,
-        /// Its version.
-        version: u32,
-    },
+    #[error("the pod is of version {0}, but this program knows version {known}", known = spec::VERSION)]
+    Version(u32),
     /// A system call failed without which there is no shim.
     #[error("cannot {step}: {source}")]
     System {
@@ -65,31 +52,31 @@ pub fn main_if_requested() {
 }
 
 fn run(pod_dir: OsString) -> i32 {
-    let mut control = Control::new();
-    match open(Path::new(&pod_dir)).and_then(|supervisor| supervisor.run(&mut control)) {
+    let opened = std::env::set_current_dir(pod_dir)
+        .and_then(|()| std::env::current_dir())
+        .and_then(|dir| Ok((journal::Writer::open(&dir)?, dir)));
+    let (mut journal, records, dir) = match opened {
+        Ok((Some((journal, records)), dir)) => (journal, records, dir),
+        // Another shim was faster.
+        Ok((None, _)) => return 0,
+        // There is no place to say why.
+        Err(_) => return 1,
+    };
+    match supervise(&dir, &mut journal, &records) {
         Ok(()) => 0,
         Err(error) => {
-            control.fail(&error.to_string());
+            journal.push(clock::now(), Event::GaveUp { message: error.to_string() });
+            // If this cannot be written either, the end of the process says enough.
+            let _ = journal.flush();
             1
         }
     }
 }
 
-fn open(pod_dir: &Path) -> Result<Supervisor, ShimError> {
-    let system = |step| move |source| ShimError::System { step, source };
-    std::env::set_current_dir(pod_dir).map_err(system("enter the pod's directory"))?;
-    let dir = std::env::current_dir().map_err(system("name the pod's directory"))?;
-    let pod = read_spec(&dir)?;
-    let (journal, records) = journal::Writer::open(&dir).map_err(system("open the journal"))?;
-    Supervisor::new(dir, pod, journal, &records)
-}
-
-fn read_spec(dir: &Path) -> Result<Pod, ShimError> {
-    let path = dir.join(spec::FILE_NAME);
-    let parsed = fs::read(&path).and_then(|text| Ok(serde_json::from_slice::<Pod>(&text)?));
-    match parsed {
-        Ok(pod) if pod.version == spec::VERSION => Ok(pod),
-        Ok(pod) => Err(ShimError::Version { path, version: pod.version }),
-        Err(source) => Err(ShimError::Spec { path, source }),
+fn supervise(dir: &Path, journal: &mut journal::Writer, records: &[journal::Record]) -> Result<(), ShimError> {
+    let pod = journal::specification(records).ok_or(ShimError::Unspecified)?;
+    if pod.version != spec::VERSION {
+        return Err(ShimError::Version(pod.version));
     }
+    Supervisor::new(dir, pod, journal, records)?.run()
 }

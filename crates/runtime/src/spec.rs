@@ -1,15 +1,12 @@
-//! What a shim is told of its pod: the file `spec.json` of the pod's directory, in which everything is resolved.
+//! What a shim is told of its pod, with everything resolved: the first record of the pod's journal.
 
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The version of the file's form. A server reads and a shim runs its own version and the one before.
+/// The version of this form and of the journal's. It grows when an older program would misunderstand a newer one.
 pub const VERSION: u32 = 1;
-
-/// Name of the file in the pod's directory.
-pub const FILE_NAME: &str = "spec.json";
 
 /// A pod, resolved: no reference to another API object is left.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

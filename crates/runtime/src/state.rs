@@ -11,7 +11,7 @@ use crate::{
 /// A pod, as its journal tells.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
-    /// The containers in the order of the pod's specification file.
+    /// The containers in the order of the pod's specification.
     pub containers: Vec<Container>,
     /// That the pod as a whole is to end, and how.
     pub stop: Option<Stop>,
@@ -19,6 +19,8 @@ pub struct State {
     pub finished: Option<Timestamp>,
     /// The boot of the machine that the latest shim ran in.
     pub boot_id: String,
+    /// Why the latest shim gave up, if it did.
+    pub gave_up: Option<String>,
 }
 
 /// A container, as the journal tells.
@@ -98,6 +100,7 @@ impl State {
             stop: None,
             finished: None,
             boot_id: String::new(),
+            gave_up: None,
         }
     }
 
@@ -105,7 +108,12 @@ impl State {
     pub fn apply(&mut self, record: &Record) {
         let time = record.time;
         match &record.event {
-            Event::Opened { boot_id, .. } => self.boot_id.clone_from(boot_id),
+            Event::Specified(_) => {}
+            Event::Opened { boot_id, .. } => {
+                self.boot_id.clone_from(boot_id);
+                self.gave_up = None;
+            }
+            Event::GaveUp { message } => self.gave_up = Some(message.clone()),
             Event::Started { container, attempt, pid, ticks } => {
                 let process = Process { pid: *pid, ticks: *ticks };
                 self.change(container, |c| c.begin(*attempt, Some(process), time));

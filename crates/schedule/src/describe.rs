@@ -1,8 +1,10 @@
 //! A schedule in plain English.
 
-use crate::calendar::Calendar;
-use crate::field::{DAY, Field, MONTH, WEEKDAY};
-use crate::parse::{Parsed, Timing};
+use crate::{
+    calendar::Calendar,
+    field::{DAY, Field, MONTH, WEEKDAY},
+    parse::{Parsed, Timing},
+};
 
 const MONTHS: [&str; 12] = [
     "January",

@@ -34,11 +34,9 @@ pub use parse::{ParseError, ZONE_IN_SCHEDULE, ZONE_IN_SCHEDULE_AND_FIELD, mentio
 pub use warn::{Warning, WarningCode};
 pub use zone::{ZoneError, load_time_zone, validate_time_zone};
 
-use std::fmt;
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use jiff::{Timestamp, tz::TimeZone};
 
 use parse::{Parsed, Timing};
 use zone::Location;

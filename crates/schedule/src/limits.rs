@@ -5,7 +5,7 @@ pub const SEARCH_YEARS: i64 = 5;
 
 /// Bytes of an expression that [`Schedule::parse`](crate::Schedule::parse) reads. Upstream has no bound of its own;
 /// the longest useful expression lists every value of every field and stays below 400 bytes.
-pub const EXPRESSION_BYTES_MAX: usize = 4096;
+pub const EXPRESSION_BYTES_MAX: usize = 32_768;
 
 /// Occurrences compared around one change of the clocks for a warning about it.
 pub const WARNING_OCCURRENCES_MAX: usize = 100;

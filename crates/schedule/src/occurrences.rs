@@ -2,8 +2,7 @@
 
 use std::iter::FusedIterator;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use jiff::{Timestamp, tz::TimeZone};
 
 use crate::Schedule;
 

@@ -1,10 +1,12 @@
 //! The text of a schedule, as robfig/cron v3.0.1's `ParseStandard` reads it; its words for what it refuses.
 
-use crate::calendar::Calendar;
-use crate::duration::{DurationError, parse_nanoseconds};
-use crate::field::{DAY, Field, HOUR, MINUTE, MONTH, WEEKDAY};
-use crate::limits::EXPRESSION_BYTES_MAX;
-use crate::zone::{Location, ZoneError, load_location};
+use crate::{
+    calendar::Calendar,
+    duration::{DurationError, parse_nanoseconds},
+    field::{DAY, Field, HOUR, MINUTE, MONTH, WEEKDAY},
+    limits::EXPRESSION_BYTES_MAX,
+    zone::{Location, ZoneError, load_location},
+};
 
 mod hint;
 

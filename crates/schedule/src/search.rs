@@ -7,10 +7,12 @@
 
 use jiff::tz::TimeZone;
 
-use crate::calendar::Calendar;
-use crate::limits::SEARCH_YEARS;
-use crate::stretch::{Stretch, civil_year};
-use crate::upstream;
+use crate::{
+    calendar::Calendar,
+    limits::SEARCH_YEARS,
+    stretch::{Stretch, civil_year},
+    upstream,
+};
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
@@ -65,9 +67,14 @@ fn walk(
     may_cross: fn(Stretch, Stretch) -> bool,
 ) -> Walk {
     let last_year = civil_year(start, stretch.offset) + SEARCH_YEARS;
+    let (mut searched_from, mut candidate) = (i64::MAX, None);
     loop {
         let first_minute = div_ceil(start + stretch.offset, 60);
-        if let Some(minute) = calendar.at_or_after(first_minute, last_year) {
+        // What the last search found still holds, unless clocks went back to before where it began.
+        if first_minute < searched_from || candidate.is_some_and(|minute| minute < first_minute) {
+            (searched_from, candidate) = (first_minute, calendar.at_or_after(first_minute, last_year));
+        }
+        if let Some(minute) = candidate {
             let instant = minute * 60 - stretch.offset;
             if instant < stretch.end {
                 return Walk::Found(instant);

@@ -1,7 +1,6 @@
 //! A time zone as what it is to a search: stretches of time, each with one offset from UTC.
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use jiff::{Timestamp, tz::TimeZone};
 
 /// A longest span of instants with one offset. Instants are Unix seconds, civil times seconds on the wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,4 @@
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{Schedule, load_time_zone};
 

@@ -4,13 +4,14 @@
 //! day can be passed over, and where clocks change by half an hour (Lord Howe) an hour can be. Everywhere else
 //! [`crate::search`] gives the same answers without the steps; a test holds the two together.
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use jiff::{Timestamp, tz::TimeZone};
 
-use crate::calendar::{Calendar, Date, first_of_month, weekday_of_day};
-use crate::limits::SEARCH_YEARS;
-use crate::search::next_civil;
-use crate::stretch::Stretch;
+use crate::{
+    calendar::{Calendar, Date, first_of_month, weekday_of_day},
+    limits::SEARCH_YEARS,
+    search::next_civil,
+    stretch::Stretch,
+};
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;

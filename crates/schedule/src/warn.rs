@@ -7,13 +7,14 @@ mod tests;
 
 use std::fmt;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use jiff::{Timestamp, tz::TimeZone};
 
-use crate::Schedule;
-use crate::calendar::Calendar;
-use crate::field::{DAY, WEEKDAY};
-use crate::parse::Timing;
+use crate::{
+    Schedule,
+    calendar::Calendar,
+    field::{DAY, WEEKDAY},
+    parse::Timing,
+};
 
 /// A remark on a schedule that is valid but may not do what was meant.
 #[derive(Debug, Clone, PartialEq, Eq)]

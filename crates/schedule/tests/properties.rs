@@ -1,8 +1,7 @@
 //! What holds for every expression, zone and instant.
 
 use cronlet_schedule::{Schedule, load_time_zone};
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use proptest::prelude::*;
 
 /// Seconds from 1890-01-01, when many zones still had local mean time, to 2110-01-01.

@@ -1,8 +1,7 @@
 //! What robfig/cron itself answers, case by case.
 
 use cronlet_schedule::{Schedule, load_time_zone};
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use jiff::{Timestamp, tz::TimeZone};
 use serde_json::Value;
 
 const VECTORS: &str = include_str!("data/cron.jsonl");

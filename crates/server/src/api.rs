@@ -157,9 +157,13 @@ pub(crate) fn refused(refusal: &Refusal, kind: Kind, name: &str) -> ApiError {
         Refusal::Exists { key } => ApiError::already_exists(key.kind, &key.name),
         Refusal::NotFound { key } => ApiError::not_found(key.kind, &key.name),
         Refusal::NamespaceMissing { namespace } => ApiError::not_found(Kind::Namespace, namespace),
-        Refusal::NamespaceTerminating { namespace, .. } => ApiError::namespace_terminating(kind, name, namespace),
+        Refusal::NamespaceTerminating { namespace, .. } => {
+            ApiError::namespace_terminating(kind, name, namespace)
+        }
         Refusal::TooLarge { .. } => ApiError::too_large(format!("Request entity too large: {refusal}")),
         Refusal::Overloaded => ApiError::too_many_requests(refusal.to_string(), 1),
-        Refusal::Disk(_) | Refusal::Stopped => ApiError::internal(format!("Internal error occurred: {refusal}")),
+        Refusal::Disk(_) | Refusal::Stopped => {
+            ApiError::internal(format!("Internal error occurred: {refusal}"))
+        }
     }
 }

@@ -7,8 +7,8 @@ use cronlet_object::{
     manifest, protobuf, with_kind,
 };
 use http::{HeaderMap, header::CONTENT_TYPE};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::DeleteOptions;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::DeleteOptions;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -133,11 +133,17 @@ impl Body {
     ///
     /// # Errors
     /// 400 if it is not such an object.
-    pub fn decode_other<T: DeserializeOwned>(&self, group: &str, version: &str, kind: &str) -> Result<T, ApiError> {
+    pub fn decode_other<T: DeserializeOwned>(
+        &self,
+        group: &str,
+        version: &str,
+        kind: &str,
+    ) -> Result<T, ApiError> {
         let expected = Expected { group, version, kind };
         let mut document = self.document(&expected)?;
         expected.claim(&mut document.value, &self.bytes)?;
-        let decoded: Decoded<T> = decode(&document.value).map_err(|error| expected.refuse(&error.to_string()))?;
+        let decoded: Decoded<T> =
+            decode(&document.value).map_err(|error| expected.refuse(&error.to_string()))?;
         Ok(decoded.object)
     }
 
@@ -152,7 +158,9 @@ impl Body {
             decode(&document.value).map_err(|error| expected.refuse(&error.to_string()))?;
         match decoded.object.kind.as_deref() {
             None | Some("" | "DeleteOptions") => Ok(decoded.object),
-            Some(kind) => Err(expected.mismatch(decoded.object.api_version.as_deref().unwrap_or_default(), kind)),
+            Some(kind) => {
+                Err(expected.mismatch(decoded.object.api_version.as_deref().unwrap_or_default(), kind))
+            }
         }
     }
 
@@ -253,7 +261,10 @@ impl Expected<'_> {
         } else {
             format!("no kind {kind:?} is registered for version {api_version:?} in scheme {SCHEME:?}")
         };
-        ApiError::bad_request(format!("{kind} in version {version:?} cannot be handled as a {}: {why}", self.kind))
+        ApiError::bad_request(format!(
+            "{kind} in version {version:?} cannot be handled as a {}: {why}",
+            self.kind
+        ))
     }
 }
 

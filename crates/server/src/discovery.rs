@@ -5,12 +5,7 @@ use cronlet_object::Kind;
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::{Value, json};
 
-use crate::{
-    document::Document,
-    negotiate::DiscoveryForm,
-    reply,
-    review::Review,
-};
+use crate::{document::Document, negotiate::DiscoveryForm, reply, review::Review};
 
 const COLLECTION_VERBS: &[&str] =
     &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
@@ -76,7 +71,8 @@ fn resource_of_review(review: Review) -> Resource {
 /// Every resource, sorted by group and name.
 fn resources() -> Vec<Resource> {
     let kinds = Kind::ALL.iter().map(|kind| resource_of_kind(*kind));
-    let mut all: Vec<Resource> = kinds.chain(Review::ALL.iter().map(|review| resource_of_review(*review))).collect();
+    let mut all: Vec<Resource> =
+        kinds.chain(Review::ALL.iter().map(|review| resource_of_review(*review))).collect();
     all.sort_by_key(|resource| (resource.group, resource.plural));
     all
 }
@@ -178,7 +174,8 @@ impl Discovery {
 
     /// Answers `/apis/{group}`.
     pub fn group(&self, group: &str) -> Response {
-        let version = groups().into_iter().find(|(name, _)| *name == group).map_or("v1", |(_, version)| version);
+        let version =
+            groups().into_iter().find(|(name, _)| *name == group).map_or("v1", |(_, version)| version);
         let mut document = api_group(group, version);
         document["kind"] = json!("APIGroup");
         document["apiVersion"] = json!("v1");

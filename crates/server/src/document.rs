@@ -41,7 +41,8 @@ impl Document {
     pub fn reply_unless_cached(&self, content_type: HeaderValue, request: &HeaderMap) -> Response {
         let tag = format!("\"{}\"", self.hash);
         let known = request.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-        let known = known.flat_map(|value| value.split(',')).map(|value| value.trim().trim_start_matches("W/"));
+        let known =
+            known.flat_map(|value| value.split(',')).map(|value| value.trim().trim_start_matches("W/"));
         let mut response = if known.into_iter().any(|value| value == tag || value == "*") {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NOT_MODIFIED;

@@ -58,6 +58,7 @@ impl Filter {
     pub fn matches(&self, object: &Object) -> bool {
         self.namespace.as_deref().is_none_or(|namespace| object.namespace() == namespace)
             && self.labels.matches(|key| object.meta().labels.get(key))
-            && (self.fields.is_everything() || self.fields.matches(|field| kinds::field_label(object, field).unwrap_or_default()))
+            && (self.fields.is_everything()
+                || self.fields.matches(|field| kinds::field_label(object, field).unwrap_or_default()))
     }
 }

@@ -47,9 +47,12 @@ pub const RACE_TRIES_MAX: usize = 5;
 /// How long a watch lasts when the client names no time, in seconds: a random time in this range, so that the
 /// clients of a restarted server do not come back all at once.
 pub const WATCH_SECONDS_DEFAULT: std::ops::Range<u64> = 1_800..3_600;
+/// How long a watch lasts at most, in seconds, whatever the client asks for.
+pub const WATCH_SECONDS_MAX: u64 = 24 * 3_600;
 /// How often a watch that asked for bookmarks gets one.
 pub const WATCH_BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
 /// Longest `fieldManager`, in bytes.
 pub const FIELD_MANAGER_BYTES_MAX: usize = 128;
 
 const _: () = assert!(CONNECTIONS_MAX >= REQUESTS_IN_FLIGHT_MAX);
+const _: () = assert!(WATCH_SECONDS_DEFAULT.end <= WATCH_SECONDS_MAX);

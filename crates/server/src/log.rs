@@ -77,7 +77,8 @@ impl Options {
         if !errors.is_empty() {
             return Err(ApiError::invalid_named("", "PodLogOptions", pod, &errors));
         }
-        let seconds_ago = |seconds| now.checked_sub(jiff::SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MIN);
+        let seconds_ago =
+            |seconds| now.checked_sub(jiff::SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MIN);
         Ok(Options {
             container: query.text("container").map(str::to_owned),
             previous: query.flag("previous"),
@@ -93,7 +94,9 @@ impl Options {
 fn since_time(query: &Query) -> Result<Option<Timestamp>, ApiError> {
     let Some(text) = query.text("sinceTime") else { return Ok(None) };
     let time = text.parse().map_err(|_| {
-        ApiError::bad_request(format!("sinceTime: {text:?} is not a time in RFC 3339 form such as 2026-11-23T02:00:00Z"))
+        ApiError::bad_request(format!(
+            "sinceTime: {text:?} is not a time in RFC 3339 form such as 2026-11-23T02:00:00Z"
+        ))
     })?;
     Ok(Some(time))
 }

@@ -70,40 +70,40 @@ impl<'a> Clause<'a> {
     fn is_json(&self) -> bool {
         matches!(self.media_type, "application/json" | "application/*" | "*/*")
     }
+}
 
-    fn form(&self) -> Option<Form> {
-        if !self.is_json() {
-            return None;
-        }
-        let Some(shape) = self.get("as") else { return Some(Form::Plain) };
-        if self.get("g") != Some("meta.k8s.io") {
-            return None;
-        }
-        let version = match self.get("v")? {
-            "v1" => MetaVersion::V1,
-            "v1beta1" => MetaVersion::V1Beta1,
-            _ => return None,
-        };
-        match shape {
-            "Table" => Some(Form::Table(version)),
-            "PartialObjectMetadata" | "PartialObjectMetadataList" => Some(Form::Metadata(version)),
-            _ => None,
-        }
+fn object_clause(clause: &Clause<'_>) -> Option<Form> {
+    if !clause.is_json() {
+        return None;
     }
+    let Some(shape) = clause.get("as") else { return Some(Form::Plain) };
+    if clause.get("g") != Some("meta.k8s.io") {
+        return None;
+    }
+    let version = match clause.get("v")? {
+        "v1" => MetaVersion::V1,
+        "v1beta1" => MetaVersion::V1Beta1,
+        _ => return None,
+    };
+    match shape {
+        "Table" => Some(Form::Table(version)),
+        "PartialObjectMetadata" | "PartialObjectMetadataList" => Some(Form::Metadata(version)),
+        _ => None,
+    }
+}
 
-    fn discovery_form(&self) -> Option<DiscoveryForm> {
-        if !self.is_json() {
-            return None;
-        }
-        let Some(shape) = self.get("as") else { return Some(DiscoveryForm::Legacy) };
-        if shape != "APIGroupDiscoveryList" || self.get("g") != Some("apidiscovery.k8s.io") {
-            return None;
-        }
-        match self.get("v")? {
-            "v2" => Some(DiscoveryForm::V2),
-            "v2beta1" => Some(DiscoveryForm::V2Beta1),
-            _ => None,
-        }
+fn discovery_clause(clause: &Clause<'_>) -> Option<DiscoveryForm> {
+    if !clause.is_json() {
+        return None;
+    }
+    let Some(shape) = clause.get("as") else { return Some(DiscoveryForm::Legacy) };
+    if shape != "APIGroupDiscoveryList" || clause.get("g") != Some("apidiscovery.k8s.io") {
+        return None;
+    }
+    match clause.get("v")? {
+        "v2" => Some(DiscoveryForm::V2),
+        "v2beta1" => Some(DiscoveryForm::V2Beta1),
+        _ => None,
     }
 }
 
@@ -136,7 +136,7 @@ fn not_acceptable() -> ApiError {
 /// # Errors
 /// 406 if it accepts none that can be produced.
 pub fn form(headers: &HeaderMap) -> Result<Form, ApiError> {
-    choose(headers, |clause| clause.form()).ok_or_else(not_acceptable)
+    choose(headers, object_clause).ok_or_else(not_acceptable)
 }
 
 /// The form in which the client wants discovery documents.
@@ -144,7 +144,7 @@ pub fn form(headers: &HeaderMap) -> Result<Form, ApiError> {
 /// # Errors
 /// 406 if it accepts none that can be produced.
 pub fn discovery_form(headers: &HeaderMap) -> Result<DiscoveryForm, ApiError> {
-    choose(headers, |clause| clause.discovery_form()).ok_or_else(not_acceptable)
+    choose(headers, discovery_clause).ok_or_else(not_acceptable)
 }
 
 #[cfg(test)]

@@ -40,7 +40,8 @@ pub struct OpenApi {
 impl OpenApi {
     /// Writes the documents.
     pub fn new() -> Self {
-        let mut groups: Vec<_> = Kind::ALL.iter().map(|k| (k.descriptor().group, k.descriptor().version)).collect();
+        let mut groups: Vec<_> =
+            Kind::ALL.iter().map(|k| (k.descriptor().group, k.descriptor().version)).collect();
         groups.sort_unstable();
         groups.dedup();
         let documents: Vec<_> = groups
@@ -69,7 +70,9 @@ impl OpenApi {
         if accepted.into_iter().any(|value| value.contains(V2_ACCEPTED)) {
             return Ok(self.v2.reply_unless_cached(V2_SENT, request));
         }
-        let why = format!("406: Not Acceptable: OpenAPI v2 is served as {V2_ACCEPTED} only; for JSON see /openapi/v3");
+        let why = format!(
+            "406: Not Acceptable: OpenAPI v2 is served as {V2_ACCEPTED} only; for JSON see /openapi/v3"
+        );
         Err(ApiError::not_acceptable(why))
     }
 
@@ -94,7 +97,9 @@ impl OpenApi {
         let cache_control = match query.text("hash") {
             None => "no-cache",
             Some(hash) if hash == document.hash() => "public, immutable",
-            Some(_) => return Some(reply::redirect(StatusCode::MOVED_PERMANENTLY, &url(group, version, document))),
+            Some(_) => {
+                return Some(reply::redirect(StatusCode::MOVED_PERMANENTLY, &url(group, version, document)));
+            }
         };
         let mut response = document.reply_unless_cached(reply::JSON, request);
         let headers = response.headers_mut();
@@ -237,9 +242,11 @@ fn top_fields(kind: Kind) -> &'static [(&'static str, &'static str)] {
         Kind::Secret => {
             &[("data", "object"), ("immutable", "boolean"), ("stringData", "object"), ("type", "string")]
         }
-        Kind::ServiceAccount => {
-            &[("automountServiceAccountToken", "boolean"), ("imagePullSecrets", "array"), ("secrets", "array")]
-        }
+        Kind::ServiceAccount => &[
+            ("automountServiceAccountToken", "boolean"),
+            ("imagePullSecrets", "array"),
+            ("secrets", "array"),
+        ],
         Kind::Event => &[
             ("action", "string"),
             ("count", "integer"),

@@ -44,8 +44,9 @@ impl Token {
     /// # Errors
     /// 400 if no such token was ever given out.
     pub fn decode(text: &str) -> Result<Self, ApiError> {
-        let refuse =
-            |why: &str| ApiError::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
+        let refuse = |why: &str| {
+            ApiError::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
+        };
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|error| refuse(&error.to_string()))?;
         let written: Written = serde_json::from_slice(&bytes).map_err(|error| refuse(&error.to_string()))?;
         if written.version != TOKEN_VERSION {

@@ -77,8 +77,11 @@ pub enum Unknown {
 /// # Errors
 /// If it names nothing; [`Unknown`] says how the answer is to look.
 pub fn parse(path: &str) -> Result<Target, Unknown> {
-    let decoded: Option<Vec<Cow<'_, str>>> =
-        path.trim_matches('/').split('/').map(|segment| percent_decode_str(segment).decode_utf8().ok()).collect();
+    let decoded: Option<Vec<Cow<'_, str>>> = path
+        .trim_matches('/')
+        .split('/')
+        .map(|segment| percent_decode_str(segment).decode_utf8().ok())
+        .collect();
     let segments = decoded.ok_or(Unknown::Page)?;
     let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
     match segments.as_slice() {

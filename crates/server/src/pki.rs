@@ -15,8 +15,8 @@ use std::{
 
 use jiff::Timestamp;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose,
 };
 use thiserror::Error;
 
@@ -145,6 +145,15 @@ impl Pki {
         Pki::issue(&Authority::create(None, now)?, None, server_names, now)
     }
 
+    /// Writes the administrator's kubeconfig to a file that only this user can read; what was there is replaced.
+    /// `server` is the server's URL: `https://127.0.0.1:7443`.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write_kubeconfig(&self, path: &Path, server: &str) -> Result<(), PkiError> {
+        write(path, &self.kubeconfig(server), 0o600)
+    }
+
     fn issue(
         authority: &Authority,
         dir: Option<&Path>,
@@ -200,7 +209,8 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages =
             vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
-        let certificate = params.self_signed(&key).map_err(|source| PkiError::Issue { subject, source })?.pem();
+        let certificate =
+            params.self_signed(&key).map_err(|source| PkiError::Issue { subject, source })?.pem();
         if let Some(dir) = dir {
             // The key first: a certificate without a key is refused, a key without a certificate is overwritten.
             write(&dir.join("ca.key"), &key.serialize_pem(), 0o600)?;
@@ -293,7 +303,8 @@ fn read(path: &Path) -> Result<Option<String>, PkiError> {
 /// Replaces a file as a whole: a crash leaves the old content or the new.
 fn write(path: &Path, text: &str, mode: u32) -> Result<(), PkiError> {
     let failed = |source| PkiError::File { action: "write", path: path.to_owned(), source };
-    let fresh = path.with_extension("new");
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let fresh = path.with_file_name(format!(".{name}.cronlet-new"));
     match fs::remove_file(&fresh) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
         _ => {}

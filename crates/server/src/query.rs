@@ -191,7 +191,8 @@ impl ListOptions {
             Some("Exact") if !watch => Some(Match::Exact),
             Some("NotOlderThan") => Some(Match::NotOlderThan),
             Some(other) => {
-                let supported: &[&str] = if watch { &["NotOlderThan"] } else { &["Exact", "NotOlderThan", ""] };
+                let supported: &[&str] =
+                    if watch { &["NotOlderThan"] } else { &["Exact", "NotOlderThan", ""] };
                 errors.not_supported(&match_field, other, supported);
                 None
             }
@@ -206,7 +207,10 @@ impl ListOptions {
             watch,
             bookmarks: query.flag("allowWatchBookmarks"),
             initial_events: query.optional_flag("sendInitialEvents"),
-            timeout_seconds: query.integer("timeoutSeconds")?.and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0),
+            timeout_seconds: query
+                .integer("timeoutSeconds")?
+                .and_then(|n| u64::try_from(n).ok())
+                .filter(|n| *n > 0),
         };
         if options.watch {
             options.check_watch(&match_field, &mut errors);

@@ -3,15 +3,15 @@
 //! Whoever is authenticated may do everything on this machine, so only the last answer depends on the caller.
 
 use axum::response::Response;
+use cronlet_object::ApiError;
 use http::StatusCode;
 use k8s_openapi::api::{
     authentication::v1::{SelfSubjectReview, SelfSubjectReviewStatus, UserInfo},
     authorization::v1::{
-        NonResourceRule, ResourceRule, SelfSubjectAccessReview, SelfSubjectRulesReview, SubjectAccessReviewStatus,
-        SubjectRulesReviewStatus,
+        NonResourceRule, ResourceRule, SelfSubjectAccessReview, SelfSubjectRulesReview,
+        SubjectAccessReviewStatus, SubjectRulesReviewStatus,
     },
 };
-use cronlet_object::ApiError;
 use serde::Serialize;
 
 use crate::{authn::User, body::Body, reply};
@@ -64,7 +64,8 @@ impl Review {
 
     /// The question asked at a path.
     pub fn from_resource(group: &str, version: &str, plural: &str) -> Option<Review> {
-        let served = |review: &&Review| review.group_version() == (group, version) && review.plural() == plural;
+        let served =
+            |review: &&Review| review.group_version() == (group, version) && review.plural() == plural;
         Review::ALL.iter().find(served).copied()
     }
 

@@ -19,8 +19,7 @@ use crate::{
     body, log, negotiate,
     path::{self, Part, Target, Unknown},
     query::Query,
-    reply,
-    verb,
+    reply, verb,
 };
 
 /// A request whose path and sender are known.
@@ -38,6 +37,8 @@ impl Api {
             .route("/livez", get(healthy))
             .route("/readyz", get(ready))
             .route("/version", get(version))
+            // As the OpenAPI document has it, and so generated clients.
+            .route("/version/", get(version))
             .fallback(handle)
             .with_state(self.clone())
     }
@@ -79,7 +80,8 @@ async fn handle(State(api): State<Api>, request: Request) -> Response {
     // A defect in one answer must not take the connection's other requests with it.
     let answer = AssertUnwindSafe(answer(api.shared(), request)).catch_unwind().await;
     let answer = answer.unwrap_or_else(|_panic| {
-        let why = "Internal error occurred: the server failed while handling the request; its log has the cause";
+        let why =
+            "Internal error occurred: the server failed while handling the request; its log has the cause";
         Err(ApiError::internal(why))
     });
     match answer {
@@ -121,7 +123,7 @@ async fn answer(api: &Arc<Shared>, request: Request) -> Result<Response, ApiErro
             review.answer(&body::Body::receive(&call.headers, call.body).await?, &user)
         }
         Target::Review(_) => Err(ApiError::method_not_allowed()),
-        document if method == Method::GET => discover(api, &call, document),
+        document if method == Method::GET => discover(api, &call, &document),
         _ => Err(ApiError::method_not_allowed()),
     }
 }
@@ -147,7 +149,13 @@ async fn collection(
     }
 }
 
-async fn object(api: &Arc<Shared>, method: &Method, call: Call, key: Key, part: Part) -> Result<Response, ApiError> {
+async fn object(
+    api: &Arc<Shared>,
+    method: &Method,
+    call: Call,
+    key: Key,
+    part: Part,
+) -> Result<Response, ApiError> {
     match (method, part) {
         (&Method::GET, Part::Log) => log::log(api, &key, &call.query),
         (&Method::GET, Part::Whole | Part::Status) => verb::get(api, &call, &key),
@@ -158,7 +166,7 @@ async fn object(api: &Arc<Shared>, method: &Method, call: Call, key: Key, part: 
     }
 }
 
-fn discover(api: &Shared, call: &Call, target: Target) -> Result<Response, ApiError> {
+fn discover(api: &Shared, call: &Call, target: &Target) -> Result<Response, ApiError> {
     let headers = &call.headers;
     match target {
         Target::CoreVersions => Ok(api.discovery.core(negotiate::discovery_form(headers)?, headers)),
@@ -171,6 +179,8 @@ fn discover(api: &Shared, call: &Call, target: Target) -> Result<Response, ApiEr
             let document = api.openapi.document(group, version, &call.query, headers, api.now());
             Ok(document.unwrap_or_else(reply::page_not_found))
         }
-        Target::Review(_) | Target::Collection { .. } | Target::Object { .. } => Err(ApiError::method_not_allowed()),
+        Target::Review(_) | Target::Collection { .. } | Target::Object { .. } => {
+            Err(ApiError::method_not_allowed())
+        }
     }
 }

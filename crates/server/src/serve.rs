@@ -31,7 +31,12 @@ use crate::{
 
 /// Serves an API until `shutdown` is ready. Then no connection is accepted any more, watches and followed logs end,
 /// and requests in flight are given [`SHUTDOWN_TIME_MAX`] to finish.
-pub async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, api: Api, shutdown: impl Future<Output = ()>) {
+pub async fn serve(
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    api: Api,
+    shutdown: impl Future<Output = ()>,
+) {
     let acceptor = Acceptor { tls: TlsAcceptor::from(tls), http: Arc::new(http()), router: api.router() };
     let closing = api.shared().closing();
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -65,7 +70,8 @@ pub async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, api: Api, shut
     }
     drop(listener);
     api.close();
-    let finished = timeout(SHUTDOWN_TIME_MAX, async { while connections.join_next().await.is_some() {} }).await;
+    let finished =
+        timeout(SHUTDOWN_TIME_MAX, async { while connections.join_next().await.is_some() {} }).await;
     if finished.is_err() {
         tracing::warn!(connections = connections.len(), "requests are cut off: they took too long to finish");
         connections.shutdown().await;
@@ -105,7 +111,11 @@ impl Acceptor {
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY cannot be set");
         }
-        let stream = match timeout(HANDSHAKE_TIME_MAX, self.tls.accept(socket)).await {
+        let handshake = tokio::select! {
+            handshake = timeout(HANDSHAKE_TIME_MAX, self.tls.accept(socket)) => handshake,
+            () = closed(&mut closing) => return,
+        };
+        let stream = match handshake {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return tracing::debug!(%error, "the TLS handshake failed"),
             Err(_) => return tracing::debug!("the TLS handshake took too long"),

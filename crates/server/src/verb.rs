@@ -60,7 +60,9 @@ async fn write(
             let object = Arc::new(admitted.draft.seal(expect));
             return Ok(Outcome { object, warnings: admitted.warnings });
         }
-        Updated::Remove if options.dry_run => return Ok(Outcome { object: old.clone(), warnings: Vec::new() }),
+        Updated::Remove if options.dry_run => {
+            return Ok(Outcome { object: old.clone(), warnings: Vec::new() });
+        }
         Updated::Replace(admitted) => (Write::Update { draft: admitted.draft, expect }, admitted.warnings),
         Updated::Remove => (Write::Delete { key: key.clone(), expect }, Vec::new()),
     };

@@ -80,9 +80,11 @@ fn read_holder(file: &mut File) -> Option<u32> {
     text.trim().parse().ok()
 }
 
+/// Overwrites before it cuts: a node must start on a full disk, too.
 fn write_holder(file: &mut File) -> io::Result<()> {
-    file.set_len(0)?;
-    writeln!(file, "{}", process::id())
+    let text = format!("{}\n", process::id());
+    file.write_all(text.as_bytes())?;
+    file.set_len(text.len() as u64)
 }
 
 #[cfg(test)]

@@ -104,15 +104,18 @@ impl Disk for SqliteDisk {
     }
 
     fn write(&mut self, batch: &Batch) -> Result<(), DiskError> {
-        let written = self.try_write(batch).map_err(|fault| self.error(fault));
+        let Err(fault) = self.try_write(batch) else { return Ok(()) };
+        let error = self.error(fault);
         // A failed transaction rolls back when it is dropped. If even that fails, nothing is known any more.
-        if written.is_err() && !self.connection.is_autocommit() {
-            return Err(DiskError::Io {
-                path: self.path.clone(),
-                cause: "a transaction cannot be undone".into(),
-            });
+        if !self.connection.is_autocommit() {
+            let cause = format!("{error}; and its transaction cannot be undone");
+            return Err(DiskError::Io { path: self.path.clone(), cause });
         }
-        written
+        if let DiskError::Full { .. } = error {
+            // The log may occupy what the next write needs. If it cannot be emptied either, nothing is lost.
+            let _still_full = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+        }
+        Err(error)
     }
 
     fn runs(&mut self, namespace: &str, cronjob: &str, limit: usize) -> Result<Vec<entries::Run>, DiskError> {
@@ -204,8 +207,14 @@ impl Fault {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => DiskError::Full { path },
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => DiskError::Busy { path },
-            // Without a code: a value of another type than was written, or a row that is missing.
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::ConstraintViolation)
+            // `Unknown` is SQLite's answer to a statement that does not fit the tables, and the statements are right.
+            // Without a code: a row is missing, or a value is of another type than was written.
+            Some(
+                ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+                | ErrorCode::ConstraintViolation
+                | ErrorCode::Unknown,
+            )
             | None => DiskError::Damaged { path, cause },
             Some(_) => DiskError::Io { path, cause },
         }

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use super::load::Load;
-use crate::{client::Client, node::Node};
+use crate::client::Client;
 
 const NANOSECONDS_PER_MINUTE: i128 = 60_000_000_000;
 
@@ -14,7 +14,7 @@ const NANOSECONDS_PER_MINUTE: i128 = 60_000_000_000;
 ///
 /// # Errors
 /// If anything differs.
-pub fn compare(client: &Client, node: &Node, load: &Load, began: i128) -> anyhow::Result<String> {
+pub fn compare(client: &Client, load: &Load, began: i128) -> anyhow::Result<String> {
     let pods = items(client, "/api/v1/namespaces/default/pods")?;
     let (mut finished, mut lines) = (0, 0);
     for pod in &pods {
@@ -39,7 +39,6 @@ pub fn compare(client: &Client, node: &Node, load: &Load, began: i128) -> anyhow
         }
     }
     let ticks = ticks(&items(client, "/apis/batch/v1/namespaces/default/jobs")?, began)?;
-    let _ = node;
     Ok(format!("{finished} finished pods with {lines} log lines and {ticks} scheduled Jobs are all accounted for"))
 }
 

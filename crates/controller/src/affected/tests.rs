@@ -75,7 +75,7 @@ fn the_start_of_a_job_wakes_everyone_but_who_started_it() {
     let woken: Vec<String> = changes.iter().flat_map(|change| shown(&world, change)).collect();
     assert_eq!(woken, ["Job cj-29539320", "Ttl cj-29539320"]);
 
-    let mut edit = |world: &mut World, change: &dyn Fn(&mut CronJob)| {
+    let edit = |world: &mut World, change: &dyn Fn(&mut CronJob)| {
         let old = world.get(&key).cloned();
         let mut cron_job = world.decode::<CronJob>(&key);
         change(&mut cron_job);

@@ -4,20 +4,19 @@ mod lines;
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, BufRead, Write};
-use std::process::ExitCode;
+use std::{
+    io::{self, BufRead, Write},
+    process::ExitCode,
+};
 
 use anyhow::{anyhow, bail};
 use clap::{Args, ValueEnum};
 use cronlet_object::Clock;
 use cronlet_schedule::{Schedule, Warning, ZONE_IN_SCHEDULE, load_time_zone, mentions_time_zone};
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp, Zoned};
+use jiff::{SignedDuration, Timestamp, Zoned, tz::TimeZone};
 use serde_json::json;
 
-use crate::clock::SystemClock;
-use crate::limits::OCCURRENCES_MAX;
-use crate::print;
+use crate::{clock::SystemClock, limits::OCCURRENCES_MAX, print};
 
 /// Show when a schedule fires next.
 #[derive(Args, Debug)]
@@ -87,15 +86,20 @@ fn answer(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reads a schedule as Kubernetes does for a new CronJob.
-fn read_schedule(expression: &str) -> anyhow::Result<Schedule> {
-    let schedule = match Schedule::parse(expression) {
-        Ok(schedule) => schedule,
+/// Reads a schedule as upstream's library does, a zone in front of it included.
+fn parse_schedule(expression: &str) -> anyhow::Result<Schedule> {
+    match Schedule::parse(expression) {
+        Ok(schedule) => Ok(schedule),
         Err(error) => match error.hint() {
             Some(hint) => bail!("schedule {expression:?}: {error}\nhint: {hint}"),
             None => bail!("schedule {expression:?}: {error}"),
         },
-    };
+    }
+}
+
+/// Reads a schedule as Kubernetes does for a new CronJob.
+fn read_schedule(expression: &str) -> anyhow::Result<Schedule> {
+    let schedule = parse_schedule(expression)?;
     if mentions_time_zone(expression) {
         bail!("schedule {expression:?}: {ZONE_IN_SCHEDULE}");
     }

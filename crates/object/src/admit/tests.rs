@@ -309,8 +309,8 @@ fn the_last_finalizer_of_a_deleted_object_takes_it_along() {
     let error = with(json!(["x.io/f", "x.io/h", "x.io/a"])).unwrap_err();
     assert_eq!(
         error.message(),
-        "ConfigMap \"c\" is invalid: metadata.finalizers: Forbidden: no new finalizers can be added if the object is \
-         being deleted, found new finalizers []string{\"x.io/a\", \"x.io/h\"}"
+        "ConfigMap \"c\" is invalid: metadata.finalizers: Forbidden: no new finalizers can be added if the \
+         object is being deleted, found new finalizers []string{\"x.io/a\", \"x.io/h\"}"
     );
 }
 
@@ -325,7 +325,8 @@ fn a_service_account_is_not_overwritten_blindly() {
         try_patch(&old, json!({"metadata": {"resourceVersion": null}}), Subresource::Main).unwrap_err();
     assert_eq!(
         error.message(),
-        "ServiceAccount \"a\" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update"
+        "ServiceAccount \"a\" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified \
+         for an update"
     );
     assert!(matches!(try_patch(&old, json!({}), Subresource::Main), Ok(Updated::Unchanged)));
 }

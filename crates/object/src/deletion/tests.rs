@@ -138,8 +138,8 @@ fn only_jobs_warn_that_pods_stay() {
     assert_eq!(
         warning(Kind::Job, &DeleteOptions::default()),
         Some(
-            "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove \
-             them or set propagationPolicy=Orphan to suppress this warning"
+            "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background \
+             to remove them or set propagationPolicy=Orphan to suppress this warning"
         )
     );
 }
@@ -219,15 +219,15 @@ fn preconditions_are_held_against_the_record() {
     assert_eq!(
         refusal(Some("y"), None),
         conflict(
-            "the UID in the precondition (y) does not match the UID in record (<uid>). The object might have been \
-             deleted and then recreated"
+            "the UID in the precondition (y) does not match the UID in record (<uid>). The object might \
+             have been deleted and then recreated"
         )
     );
     assert_eq!(
         refusal(None, Some("1")),
         conflict(
-            "the ResourceVersion in the precondition (1) does not match the ResourceVersion in record (333). The \
-             object might have been modified"
+            "the ResourceVersion in the precondition (1) does not match the ResourceVersion in record \
+             (333). The object might have been modified"
         )
     );
 }
@@ -241,12 +241,13 @@ fn options_that_make_no_sense_are_refused() {
     };
     assert_eq!(
         refusal(json!({"propagationPolicy": "Foo"})),
-        "propagationPolicy: Unsupported value: \"Foo\": supported values: \"Foreground\", \"Background\", \"Orphan\", \
-         \"nil\""
+        "propagationPolicy: Unsupported value: \"Foo\": supported values: \"Foreground\", \"Background\", \
+         \"Orphan\", \"nil\""
     );
     assert_eq!(
         refusal(json!({"propagationPolicy": "Background", "orphanDependents": true})),
-        "propagationPolicy: Invalid value: \"Background\": orphanDependents and deletionPropagation cannot be both set"
+        "propagationPolicy: Invalid value: \"Background\": orphanDependents and deletionPropagation cannot \
+         be both set"
     );
     assert_eq!(
         refusal(json!({"dryRun": ["foo"]})),

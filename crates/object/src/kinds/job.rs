@@ -136,8 +136,8 @@ impl Rules for Job {
 /// A name that is no DNS label is accepted, but cannot be a host name.
 pub(crate) fn name_warning(faults: &[String]) -> String {
     format!(
-        "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label \
-         is recommended: [{}]",
+        "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; \
+         a DNS label is recommended: [{}]",
         faults.join(" ")
     )
 }

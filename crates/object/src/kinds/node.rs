@@ -36,7 +36,8 @@ impl Rules for Node {
         Column::wide("Container-Runtime"),
     ];
 
-    /// The agent that registers a node knows its status; so, unlike other kinds', it may be given on creation.
+    /// The agent that registers a node knows its status; so, unlike other kinds', it may be given on
+    /// creation.
     fn set_defaults(&mut self) {
         self.spec.get_or_insert_default();
         let status = self.status.get_or_insert_default();

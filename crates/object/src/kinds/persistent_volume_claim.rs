@@ -86,8 +86,8 @@ impl Rules for PersistentVolumeClaim {
         if !equal(new, &allowed) {
             errors.forbidden(
                 &Path::root("spec"),
-                "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound \
-                 claims",
+                "spec is immutable after creation except resources.requests and volumeAttributesClassName \
+                 for bound claims",
             );
         }
         if requested(new) < requested(old_spec) {

@@ -126,8 +126,8 @@ impl Rules for Pod {
         let faults = dns_label_errors(self.metadata.name.as_deref().unwrap_or_default());
         if old.is_none() && !faults.is_empty() {
             warnings.push(format!(
-                "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS \
-                 label is recommended: [{}]",
+                "metadata.name: this is used in the Pod's hostname, which can result in surprising \
+                 behavior; a DNS label is recommended: [{}]",
                 faults.join(" ")
             ));
         }

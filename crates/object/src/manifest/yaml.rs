@@ -194,8 +194,10 @@ impl Reader<'_> {
         for (key, value) in entries {
             let key_span = self.source.span(key.referenced);
             let Some(key) = key_text(key.value) else {
-                let message = "a key must be a string, a number or a boolean".to_owned();
-                self.errors.push(ManifestError { message, span: key_span });
+                if self.errors.len() < FIELD_PROBLEMS_MAX {
+                    let message = "a key must be a string, a number or a boolean".to_owned();
+                    self.errors.push(ManifestError { message, span: key_span });
+                }
                 continue;
             };
             let trail = Trail::Field(&trail, &key);

@@ -47,7 +47,8 @@ fn columns_are_upstreams() {
         (Kind::Job, "Name, Status, Completions, Duration, Age, (Containers), (Images), (Selector)"),
         (
             Kind::CronJob,
-            "Name, Schedule, Timezone, Suspend, Active, Last Schedule, Age, (Containers), (Images), (Selector)",
+            "Name, Schedule, Timezone, Suspend, Active, Last Schedule, Age, (Containers), (Images), \
+             (Selector)",
         ),
         (Kind::ConfigMap, "Name, Data, Age"),
         (Kind::Secret, "Name, Type, Data, Age"),
@@ -64,7 +65,8 @@ fn columns_are_upstreams() {
         ),
         (
             Kind::PersistentVolumeClaim,
-            "Name, Status, Volume, Capacity, Access Modes, StorageClass, VolumeAttributesClass, Age, (VolumeMode)",
+            "Name, Status, Volume, Capacity, Access Modes, StorageClass, VolumeAttributesClass, Age, \
+             (VolumeMode)",
         ),
     ];
     assert_eq!(expected.len(), Kind::ALL.len());

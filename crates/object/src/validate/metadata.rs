@@ -91,7 +91,8 @@ fn validate_owners(owners: &[OwnerReference], errors: &mut FieldErrors) {
         owners.iter().filter(|owner| owner.controller == Some(true)).map(|owner| &owner.name);
     if let (Some(first), Some(second)) = (controllers.next(), controllers.next()) {
         let detail = format!(
-            "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {second}"
+            "Only one reference can have Controller set to true. Found \"true\" in references for {first} \
+             and {second}"
         );
         errors.invalid(&field(), owners, detail);
     }

@@ -81,8 +81,8 @@ pub(crate) fn dns_label_errors(name: &str) -> Vec<String> {
         errors.push("must not contain dots".to_owned());
     } else {
         errors.push(pattern_rule(
-            "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start \
-             and end with an alphanumeric character",
+            "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and \
+             must start and end with an alphanumeric character",
             "[a-z0-9]([-a-z0-9]*[a-z0-9])?",
             &["my-name", "123-abc"],
         ));

@@ -58,7 +58,8 @@ fn validate_node_selector(selector: &NodeSelector, field: &Path, errors: &mut Fi
     }
 }
 
-/// `strict` also asks that values could be those of labels: only what is required can keep a pod from running.
+/// `strict` also asks that values could be those of labels: only what is required can keep a pod from
+/// running.
 fn validate_node_term(term: &NodeSelectorTerm, strict: bool, field: &Path, errors: &mut FieldErrors) {
     for (i, requirement) in term.match_expressions.iter().flatten().enumerate() {
         validate_node_requirement(requirement, strict, &field.child("matchExpressions").index(i), errors);

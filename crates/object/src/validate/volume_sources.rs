@@ -20,8 +20,9 @@ const HOST_PATH_TYPES: [&str; 8] =
 /// Shortest and longest life of a projected token, in seconds.
 const TOKEN_SECONDS: (i64, i64) = (600, 1 << 32);
 
-/// The source of a volume: exactly one, in the order in which upstream looks for them. Sources that no runtime here
-/// can mount are only counted: their pod is accepted and stays Pending. `in_pod` is false for a template.
+/// The source of a volume: exactly one, in the order in which upstream looks for them. Sources that no
+/// runtime here can mount are only counted: their pod is accepted and stays Pending. `in_pod` is false for a
+/// template.
 pub(crate) fn validate_source(volume: &Volume, in_pod: bool, field: &Path, errors: &mut FieldErrors) {
     let mut sources = Sources { field, count: 0, errors };
     sources.add("emptyDir", &volume.empty_dir, validate_empty_dir);

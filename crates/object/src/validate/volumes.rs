@@ -10,8 +10,8 @@ use crate::{
 };
 use k8s_openapi::api::core::v1::{VolumeDevice, VolumeMount};
 
-/// Validates the volumes of a pod and returns the faultless ones: only these can be mounted. `pod` is absent for a
-/// template, whose pods have no name yet.
+/// Validates the volumes of a pod and returns the faultless ones: only these can be mounted. `pod` is absent
+/// for a template, whose pods have no name yet.
 pub(crate) fn validate_volumes<'a>(
     volumes: &'a [Volume],
     pod: Option<&ObjectMeta>,

@@ -137,8 +137,8 @@ impl<'a> Mirrors<'a> {
     }
 
     /// Adds the file for the termination message to `/dev`: with some hundred devices, mounting each of them takes
-    /// longer than all else, so the directory is laid over one that has only this file. Device files do not work on
-    /// such a layer in a user namespace.
+    /// longer than all else, so the directory is laid over the stage, where there is only this file. Device files do
+    /// not work on such a layer in a user namespace.
     fn overlay_dev(&self) -> io::Result<()> {
         if !self.namespace.privileged {
             return Err(io::ErrorKind::Unsupported.into());

@@ -3,8 +3,8 @@
 use std::{
     collections::HashSet,
     fs,
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    io,
+    os::unix::fs::DirBuilderExt,
     path::Path,
 };
 
@@ -12,7 +12,7 @@ use cronlet_object::api;
 use jiff::Timestamp;
 
 use crate::{
-    journal::{self, Event, Exit, ExitKind, Usage},
+    journal::{self, Event, Exit, ExitKind, Record, Usage},
     logs::files,
     spec,
     state::{State, container_id},
@@ -24,13 +24,6 @@ pub(super) fn uids(pods_dir: &Path) -> HashSet<String> {
     entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
 }
 
-/// Reads what a pod's shim was told; nothing if that was never wholly written.
-pub(super) fn read_spec(pod_dir: &Path) -> Option<spec::Pod> {
-    let text = fs::read(pod_dir.join(spec::FILE_NAME)).ok()?;
-    let pod: spec::Pod = serde_json::from_slice(&text).ok()?;
-    (pod.version == spec::VERSION).then_some(pod)
-}
-
 /// Makes the directory of a pod, for the node alone to look into.
 pub(super) fn make(dir: &Path) -> io::Result<()> {
     match fs::DirBuilder::new().mode(0o700).create(dir) {
@@ -39,25 +32,15 @@ pub(super) fn make(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Writes what the pod's shim is told. Once it is there, everything else that the shim needs is there, too.
-pub(super) fn write_spec(dir: &Path, spec: &spec::Pod, pod: &api::Pod) -> io::Result<()> {
-    write_earlier_attempts(dir, pod)?;
-    let text = serde_json::to_vec(spec).map_err(io::Error::other)?;
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(dir.join(spec::FILE_NAME))?;
-    file.write_all(&text)
-}
-
-/// Begins the journal of a pod whose journal is gone with what its stored status says.
-fn write_earlier_attempts(dir: &Path, pod: &api::Pod) -> io::Result<()> {
-    let lost = earlier_attempts(pod);
-    if lost.is_empty() || dir.join(journal::FILE_NAME).exists() {
-        return Ok(());
+/// Begins the journal of a pod with what its shim is told. Once it is there, all that the shim needs is there.
+pub(super) fn begin_journal(dir: &Path, spec: spec::Pod, pod: &api::Pod, now: Timestamp) -> io::Result<Vec<Record>> {
+    let mut journal = journal::Writer::create(dir)?;
+    let mut records = vec![journal.push(now, Event::Specified(Box::new(spec)))];
+    for (time, event) in earlier_attempts(pod) {
+        records.push(journal.push(time, event));
     }
-    let (mut journal, _) = journal::Writer::open(dir)?;
-    for (time, event) in lost {
-        journal.push(time, event);
-    }
-    journal.flush().map(drop)
+    journal.flush()?;
+    Ok(records)
 }
 
 /// What the stored status says was started although its journal is gone: it must not be taken for new, because a

@@ -1,74 +1,55 @@
 //! The connection to a shim, and the thread that waits for all of them.
+//!
+//! There is no protocol: the server reads what the shim writes to the journal, and is woken when that grows. It holds
+//! the writing end of the pipe that the shim takes commands from; when the shim ends, whoever started it, the pipe has
+//! no reader any more, which wakes the server as well.
 
 use std::{
     collections::HashMap,
-    io::{self, Read, Write},
+    fs::File,
+    io::{self, Write},
+    mem::MaybeUninit,
     os::{
-        fd::{AsRawFd, OwnedFd},
-        unix::net::UnixStream,
+        fd::{AsFd, OwnedFd},
+        unix::fs::OpenOptionsExt,
     },
     path::Path,
     process::{Child, Command, Stdio},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use rustix::{
     buffer::spare_capacity,
     event::{
-        EventfdFlags,
+        EventfdFlags, PollFd, PollFlags, Timespec,
         epoll::{self, CreateFlags, EventData, EventFlags},
-        eventfd,
+        eventfd, poll,
     },
-    fs::{Mode, OFlags, open, unlink},
+    fs::{
+        OFlags, fcntl_setfl,
+        inotify::{self, ReadFlags, WatchFlags},
+    },
     io::Errno,
-    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with},
+    pipe::{PipeFlags, pipe_with},
 };
 
 use super::queue::Queue;
-use crate::{limits, shim};
-
-/// Name of the socket in the pod's directory.
-const SOCKET_NAME: &str = "ctl.sock";
+use crate::{journal, limits, shim};
 
 /// A connection to a shim.
 #[derive(Debug)]
 pub(super) struct Link {
-    stream: UnixStream,
-    token: u64,
+    /// Not blocking.
+    commands: File,
+    /// The watch of the journal, which is the connection's token as well.
+    watch: i32,
     /// The shim, if this process started it: it must be waited for.
     child: Option<Child>,
-    /// The beginning of a line.
-    input: Vec<u8>,
-}
-
-/// What came over a connection.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Heard {
-    /// Whether the shim has ended.
-    pub(super) closed: bool,
-    /// Why it gave up, if it did.
-    pub(super) error: Option<String>,
 }
 
 impl Link {
-    /// Connects to the shim of the pod whose directory is `pod_dir`; nothing if there is none.
-    pub(super) fn connect(pod_dir: &Path, uid: &Arc<str>, watcher: &Watcher) -> io::Result<Option<Self>> {
-        let stream = with_address(pod_dir, |address| {
-            let socket = socket()?;
-            match connect(&socket, address) {
-                Ok(()) => Ok(Some(UnixStream::from(socket))),
-                Err(Errno::NOENT | Errno::CONNREFUSED) => Ok(None),
-                Err(error) => Err(error.into()),
-            }
-        })?;
-        stream.map(|stream| Link::new(stream, uid, watcher)).transpose()
-    }
-
-    /// Starts a shim. What it listens on is there before it is, so that it is found from its first moment on; and if
-    /// `stop` is given, it is asked to end the pod within so many seconds before it has started anything.
+    /// Starts a shim for the pod whose directory is `pod_dir`, and in which there is a journal. If `stop` is given, it
+    /// is asked to end the pod within so many seconds before it has started anything.
     pub(super) fn start(
         pod_dir: &Path,
         uid: &Arc<str>,
@@ -76,127 +57,125 @@ impl Link {
         watcher: &Watcher,
         executable: &Path,
     ) -> io::Result<Self> {
-        let listener = with_address(pod_dir, |address| {
-            match unlink(pod_dir.join(SOCKET_NAME)) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(error) => return Err(error.into()),
-            }
-            let listener = socket()?;
-            bind(&listener, address)?;
-            listen(&listener, limits::CONNECTIONS_MAX as i32)?;
-            Ok(listener)
-        })?;
-        let link = Link::connect(pod_dir, uid, watcher)?;
-        let mut link = link.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionRefused))?;
+        let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+        fcntl_setfl(&write, OFlags::NONBLOCK)?;
+        let mut link = Link::new(File::from(write), pod_dir, uid, watcher)?;
         if let Some(grace_seconds) = stop {
             link.ask_to_stop(grace_seconds);
         }
-        // Without directory or environment of its own the program is started without copying this process.
-        let child = Command::new(executable)
+        // Without directory or user of its own the program is started without copying this process.
+        let spawned = Command::new(executable)
             .arg(shim::ARGUMENT)
             .arg(pod_dir)
             .env_clear()
-            .stdin(Stdio::from(listener))
+            .stdin(Stdio::from(read))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .spawn()
-            .inspect_err(|_| watcher.forget(link.token))?;
-        link.child = Some(child);
+            .spawn();
+        match spawned {
+            Ok(child) => link.child = Some(child),
+            Err(error) => {
+                link.close(watcher);
+                return Err(error);
+            }
+        }
         Ok(link)
     }
 
-    fn new(stream: UnixStream, uid: &Arc<str>, watcher: &Watcher) -> io::Result<Self> {
-        let token = watcher.add(&stream, uid)?;
-        Ok(Link { stream, token, child: None, input: Vec::new() })
+    /// Connects to the shim that runs the pod whose directory is `pod_dir`; nothing if none does.
+    pub(super) fn connect(
+        pod_dir: &Path,
+        journal: &journal::Reader,
+        uid: &Arc<str>,
+        watcher: &Watcher,
+    ) -> io::Result<Option<Self>> {
+        let Some(shim) = journal.shim()? else { return Ok(None) };
+        let nonblocking = libc::O_NONBLOCK;
+        let opened = File::options().write(true).custom_flags(nonblocking).open(format!("/proc/{shim}/fd/0"));
+        if journal.shim()? != Some(shim) {
+            // It has ended, and what was opened may be another process's.
+            return Ok(None);
+        }
+        Link::new(opened?, pod_dir, uid, watcher).map(Some)
     }
 
-    /// Reads all that came. The watcher tells again only when there is more.
-    pub(super) fn hear(&mut self) -> Heard {
-        let mut heard = Heard::default();
-        let mut buffer = [0; 512];
-        loop {
-            match self.stream.read(&mut buffer) {
-                Ok(0) => heard.closed = true,
-                Ok(length) => {
-                    self.input.extend_from_slice(&buffer[..length]);
-                    continue;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => heard.closed = error.kind() != io::ErrorKind::WouldBlock,
-            }
-            break;
-        }
-        while let Some(end) = self.input.iter().position(|&b| b == b'\n') {
-            let line: Vec<u8> = self.input.drain(..=end).collect();
-            let text = String::from_utf8_lossy(&line[..end]);
-            heard.error = text.strip_prefix("error ").map(str::to_owned).or(heard.error);
-        }
-        heard
+    fn new(commands: File, pod_dir: &Path, uid: &Arc<str>, watcher: &Watcher) -> io::Result<Self> {
+        let watch = watcher.add(&commands, &pod_dir.join(journal::FILE_NAME), uid)?;
+        Ok(Link { commands, watch, child: None })
+    }
+
+    /// Whether the shim has ended.
+    pub(super) fn is_closed(&self) -> bool {
+        let mut fds = [PollFd::new(&self.commands, PollFlags::empty())];
+        // Without an answer it is taken to be there: the watcher will tell when it is not.
+        poll(&mut fds, Some(&Timespec::default())).is_ok_and(|_| fds[0].revents().contains(PollFlags::ERR))
     }
 
     /// Asks the shim to end its pod within so many seconds.
     pub(super) fn ask_to_stop(&mut self, grace_seconds: i64) {
         // If the shim is gone, so is the pod.
-        let _ = self.stream.write_all(format!("stop {grace_seconds}\n").as_bytes());
+        let _ = self.commands.write_all(format!("stop {grace_seconds}\n").as_bytes());
     }
 
-    /// Lets go of a shim that has ended.
+    /// Lets go of a shim that has ended, or was not started.
     pub(super) fn close(mut self, watcher: &Watcher) {
-        watcher.forget(self.token);
+        watcher.forget(self.watch);
         if let Some(child) = &mut self.child {
-            // It closes its end when it exits, so there is nothing to wait for.
+            // It has closed its end of the pipe, which it does when it exits: there is nothing to wait for.
             let _ = child.wait();
         }
     }
 }
 
-fn socket() -> io::Result<OwnedFd> {
-    Ok(socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?)
-}
-
-/// Runs `with` with the address of a pod's socket. Through the descriptor of the directory it is short enough for an
-/// address, wherever the directory is.
-fn with_address<T>(pod_dir: &Path, with: impl FnOnce(&SocketAddrUnix) -> io::Result<T>) -> io::Result<T> {
-    let dir = open(pod_dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    with(&SocketAddrUnix::new(format!("/proc/self/fd/{}/{SOCKET_NAME}", dir.as_raw_fd()))?)
-}
-
-/// Waits until one of many shims says something.
+/// Waits until something happens to one of many pods.
 #[derive(Debug)]
 pub(super) struct Watcher {
     epoll: OwnedFd,
     closing: OwnedFd,
-    pods: Mutex<HashMap<u64, Arc<str>>>,
-    next_token: AtomicU64,
+    journals: OwnedFd,
+    /// The pods, by the watches of their journals.
+    pods: Mutex<HashMap<i32, Arc<str>>>,
 }
 
 /// The token of the event that ends the watcher.
-const CLOSING: u64 = 0;
+const CLOSING: u64 = u64::MAX;
+/// The token of changes of journals. All others are those of pods.
+const JOURNALS: u64 = u64::MAX - 1;
 
 impl Watcher {
     pub(super) fn new() -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let closing = eventfd(0, EventfdFlags::CLOEXEC)?;
+        let journals = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
         epoll::add(&epoll, &closing, EventData::new_u64(CLOSING), EventFlags::IN)?;
-        Ok(Watcher { epoll, closing, pods: Mutex::default(), next_token: AtomicU64::new(CLOSING + 1) })
+        epoll::add(&epoll, &journals, EventData::new_u64(JOURNALS), EventFlags::IN)?;
+        Ok(Watcher { epoll, closing, journals, pods: Mutex::default() })
     }
 
-    fn pods(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<str>>> {
+    fn pods(&self) -> MutexGuard<'_, HashMap<i32, Arc<str>>> {
         self.pods.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Watches a connection: its pod is woken once for all that came since it was last read to its end.
-    fn add(&self, stream: &UnixStream, uid: &Arc<str>) -> io::Result<u64> {
-        let token = self.next_token.fetch_add(1, Ordering::Relaxed);
-        self.pods().insert(token, uid.clone());
-        let events = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
-        epoll::add(&self.epoll, stream, EventData::new_u64(token), events).inspect_err(|_| self.forget(token))?;
-        Ok(token)
+    /// Wakes a pod from now on when its journal grows, and when its shim ends.
+    fn add(&self, commands: &File, journal: &Path, uid: &Arc<str>) -> io::Result<i32> {
+        let watch = {
+            // Held until the pod is known: its first event may come at once.
+            let mut pods = self.pods();
+            let watch = inotify::add_watch(&self.journals, journal, WatchFlags::MODIFY)?;
+            pods.insert(watch, uid.clone());
+            watch
+        };
+        // That nobody reads any more is told whatever is asked for.
+        epoll::add(&self.epoll, commands, EventData::new_u64(token(watch)), EventFlags::ET)
+            .inspect_err(|_| self.forget(watch))?;
+        Ok(watch)
     }
 
-    /// Forgets a connection, which the caller closes.
-    fn forget(&self, token: u64) {
-        self.pods().remove(&token);
+    /// Forgets a pod, whose pipe the caller closes.
+    fn forget(&self, watch: i32) {
+        self.pods().remove(&watch);
+        // It goes by itself when the journal is removed, which may have happened.
+        let _ = inotify::remove_watch(&self.journals, watch);
     }
 
     /// Wakes pods until it is closed.
@@ -211,14 +190,29 @@ impl Watcher {
                 }
             }
             for event in events.drain(..) {
-                let token = event.data.u64();
-                if token == CLOSING {
-                    return;
+                match event.data.u64() {
+                    CLOSING => return,
+                    JOURNALS => self.read_journal_changes(queue),
+                    token => self.wake(queue, i32::try_from(token).unwrap_or(0)),
                 }
-                let uid = self.pods().get(&token).cloned();
-                if let Some(uid) = uid {
-                    queue.wake(&uid);
-                }
+            }
+        }
+    }
+
+    fn wake(&self, queue: &Queue, watch: i32) {
+        let uid = self.pods().get(&watch).cloned();
+        uid.iter().for_each(|uid| queue.wake(uid));
+    }
+
+    fn read_journal_changes(&self, queue: &Queue) {
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut changes = inotify::Reader::new(self.journals.as_fd(), &mut buffer);
+        while let Ok(change) = changes.next() {
+            if change.events().contains(ReadFlags::QUEUE_OVERFLOW) {
+                let all: Vec<Arc<str>> = self.pods().values().cloned().collect();
+                all.iter().for_each(|uid| queue.wake(uid));
+            } else {
+                self.wake(queue, change.wd());
             }
         }
     }
@@ -228,4 +222,9 @@ impl Watcher {
         // A counter of one is never too large to be written.
         let _ = rustix::io::write(&self.closing, &1u64.to_ne_bytes());
     }
+}
+
+/// The token of a pod: the kernel counts watches up from 1.
+fn token(watch: i32) -> u64 {
+    u64::try_from(watch).expect("watches are positive")
 }

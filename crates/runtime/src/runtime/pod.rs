@@ -51,7 +51,7 @@ pub(super) struct Pod {
 struct Run {
     spec: spec::Pod,
     state: State,
-    journal: Option<journal::Reader>,
+    journal: journal::Reader,
     /// Whether anything has happened since the last shim was started. One that dies before that is not replaced at
     /// once, lest it be done again and again.
     progress: bool,
@@ -64,16 +64,21 @@ impl Pod {
         if !self.opened {
             self.open(shared, uid, &dir);
         }
-        self.listen(shared, &dir);
+        let happened = self.listen(shared);
         if wanted.removed {
             return self.remove(shared, &dir);
         }
-        let Some(object) = &wanted.object else { return Outcome::Known };
+        let is_synced = wanted.snapshot.is_some();
+        let Some(object) = wanted.object.as_ref().filter(|_| {
+            // Otherwise it is as it was, and so is what there is to do and to tell.
+            happened || is_synced || wanted.stop || self.snapshot.is_some()
+        }) else {
+            return Outcome::Known;
+        };
         let pod: api::Pod = object.decode();
         let stored = pod.status.as_ref().and_then(|status| status.start_time.as_ref());
         let now = shared.clock.now();
         self.start_time.get_or_insert(stored.map_or(now, |time| time.0));
-        let is_synced = wanted.snapshot.is_some();
         let snapshot = wanted.snapshot.or_else(|| self.snapshot.take());
         let stop = stop_grace(object, &pod, wanted.stop);
         match &self.run {
@@ -112,59 +117,55 @@ impl Pod {
     /// Finds what an earlier server or an earlier boot left.
     fn open(&mut self, shared: &Shared, uid: &Arc<str>, dir: &Path) {
         self.opened = true;
-        let Some(spec) = directory::read_spec(dir) else { return };
-        let state = State::new(&spec);
-        // Without a journal nothing has happened.
-        let journal = journal::Reader::open(dir).ok();
+        let Ok(mut journal) = journal::Reader::open(dir) else { return };
+        let records = match journal.read() {
+            Ok(records) => records,
+            Err(error) => return tracing::warn!(%uid, %error, "cannot read the pod's journal"),
+        };
+        // A journal without its first record was being begun when the server died: no shim has seen it.
+        let Some(spec) = journal::specification(&records) else { return };
+        let (spec, state) = (spec.clone(), State::replay(spec, &records));
+        let finished = state.finished.is_some();
+        if !finished {
+            match Link::connect(dir, &journal, uid, &shared.watcher) {
+                Ok(link) => self.link = link,
+                Err(error) => tracing::warn!(%uid, %error, "cannot connect to the pod's shim"),
+            }
+        }
         self.run = Some(Run { spec, state, journal, progress: true });
-        self.read_journal(dir);
-        let is_over = self.run.as_ref().is_some_and(|run| run.state.finished.is_some());
-        if is_over {
-            return;
-        }
-        match Link::connect(dir, uid, &shared.watcher) {
-            Ok(link) => self.link = link,
-            Err(error) => tracing::warn!(%uid, %error, "cannot connect to the pod's shim"),
-        }
         if self.link.is_some() {
             shared.queue.admit_running();
             self.admitted = true;
         }
     }
 
-    /// Takes in what has happened.
-    fn listen(&mut self, shared: &Shared, dir: &Path) {
-        let Some(link) = &mut self.link else { return };
-        let heard = link.hear();
-        if let Some(error) = heard.error {
-            tracing::error!(pod = %dir.display(), %error, "the pod's shim gave up");
-            self.blocked = vec![not_about_a_volume(error)];
-        }
-        if heard.closed {
-            if let Some(link) = self.link.take() {
-                link.close(&shared.watcher);
+    /// Takes in what has happened, if anything has.
+    fn listen(&mut self, shared: &Shared) -> bool {
+        let mut happened = false;
+        // Asked before the journal is read: so what the shim wrote last is not missed.
+        let closed = self.link.as_ref().is_some_and(Link::is_closed);
+        if let Some(run) = &mut self.run {
+            match run.journal.read() {
+                Ok(records) => {
+                    happened = !records.is_empty();
+                    run.progress |= happened;
+                    records.iter().for_each(|record| run.state.apply(record));
+                }
+                Err(error) => tracing::warn!(uid = run.spec.uid, %error, "cannot read the pod's journal"),
             }
+            if let Some(message) = &run.state.gave_up {
+                self.blocked = vec![not_about_a_volume(format!("the pod's shim gave up: {message}"))];
+                run.progress = false;
+            }
+        }
+        if closed {
             self.grace_asked = None;
-        }
-        self.read_journal(dir);
-        if self.link.is_none() {
+            self.link.take().into_iter().for_each(|link| link.close(&shared.watcher));
             self.release(shared);
+            // A shim that has ended before the pod is to be replaced.
+            happened |= self.run.as_ref().is_some_and(|run| run.state.finished.is_none());
         }
-    }
-
-    fn read_journal(&mut self, dir: &Path) {
-        let Some(run) = &mut self.run else { return };
-        if run.journal.is_none() {
-            run.journal = journal::Reader::open(dir).ok();
-        }
-        let Some(journal) = &mut run.journal else { return };
-        match journal.read() {
-            Ok(records) => {
-                run.progress |= !records.is_empty();
-                records.iter().for_each(|record| run.state.apply(record));
-            }
-            Err(error) => tracing::warn!(pod = %dir.display(), %error, "cannot read the pod's journal"),
-        }
+        happened
     }
 
     fn release(&mut self, shared: &Shared) {
@@ -244,25 +245,28 @@ impl Pod {
             volumes::make(volume, shared.clock.now())
                 .map_err(|message| Blocked::Volume { volume: volume.name.clone(), message })?;
         }
-        directory::write_spec(dir, &resolved.spec, pod).map_err(failed)?;
+        let records = directory::begin_journal(dir, resolved.spec.clone(), pod, shared.clock.now()).map_err(failed)?;
+        let mut journal = journal::Reader::open(dir).map_err(failed)?;
+        journal.read().map_err(failed)?;
         let link = Link::start(dir, uid, None, &shared.watcher, &shared.executable)
             .map_err(|error| not_about_a_volume(format!("cannot start the pod's shim: {error}")))?;
         self.link = Some(link);
-        let state = State::new(&resolved.spec);
+        let (state, spec) = (State::replay(&resolved.spec, &records), resolved.spec);
         self.news.begin(pod, &state);
-        self.run = Some(Run { spec: resolved.spec, state, journal: None, progress: false });
+        self.run = Some(Run { spec, state, journal, progress: false });
         Ok(())
     }
 
     /// Starts another shim for a pod whose shim has died.
     fn resume(&mut self, shared: &Shared, uid: &Arc<str>, dir: &Path, stop: Option<i64>) {
-        if let Some(run) = &mut self.run {
-            run.progress = false;
-        }
-        match Link::start(dir, uid, stop, &shared.watcher, &shared.executable) {
+        let Some(run) = &mut self.run else { return };
+        run.progress = false;
+        let start = || Link::start(dir, uid, stop, &shared.watcher, &shared.executable);
+        // Another one may have been faster: the last that an earlier server started.
+        let link = Link::connect(dir, &run.journal, uid, &shared.watcher);
+        match link.and_then(|link| link.map_or_else(start, Ok)) {
             Ok(link) => {
                 self.link = Some(link);
-                self.grace_asked = stop;
                 self.blocked.clear();
                 self.admitted = true;
                 shared.queue.admit_running();

@@ -3,8 +3,12 @@
 use std::{
     ffi::CString,
     fs::{self, File},
-    io::{self, Read, Write},
-    os::fd::{AsFd, OwnedFd},
+    io::{self, IoSlice, IoSliceMut, Read, Write},
+    mem::MaybeUninit,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream,
+    },
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
 };
@@ -12,6 +16,10 @@ use std::{
 use rustix::{
     fs::{OFlags, fcntl_setfl},
     io::Errno,
+    net::{
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+        recvmsg, sendmsg,
+    },
     pipe::{PipeFlags, pipe_with},
     process::{Gid, Pid, Signal, Uid, chdir, getpid, getppid, set_parent_process_death_signal, setsid},
     stdio::{dup2_stderr, dup2_stdin, dup2_stdout},
@@ -34,6 +42,8 @@ pub(super) struct Launched {
     pub(super) stdout: OwnedFd,
     /// Not blocking.
     pub(super) stderr: OwnedFd,
+    /// The file that it writes its termination message to, if it has one.
+    pub(super) message: Option<File>,
 }
 
 /// Why a container's program was not executed.
@@ -52,39 +62,36 @@ pub(super) struct Settings {
     pub(super) oom_score: Option<String>,
 }
 
-/// Starts a container's process and waits until it executes its program. `own_dir` is the container's directory.
-pub(super) fn launch(container: &Container, own_dir: &Path, settings: &Settings) -> Result<Launched, Failure> {
+/// Starts a container's process and waits until it executes its program. `pod_dir` is the pod's directory.
+pub(super) fn launch(container: &Container, pod_dir: &Path, settings: &Settings) -> Result<Launched, Failure> {
     let refused = |error: io::Error| {
         let message = format!("cannot start a process: {error}");
         Failure::Refused(Refused { volume: String::new(), message })
     };
     let (stdout, child_stdout) = pipe().map_err(refused)?;
     let (stderr, child_stderr) = pipe().map_err(refused)?;
-    let (report, child_report) = pipe().map_err(refused)?;
-    for output in [&stdout, &stderr] {
-        fcntl_setfl(output, OFlags::NONBLOCK).map_err(|error| refused(error.into()))?;
-    }
+    let (report, child_report) = UnixStream::pair().map_err(refused)?;
     let shim = getpid();
     let pid = match sys::fork().map_err(refused)? {
         Fork::Parent(pid) => pid,
         Fork::Child => {
-            let child = || execute(container, own_dir, settings, [&child_stdout, &child_stderr], shim);
+            let child = || execute(container, pod_dir, settings, [&child_stdout, &child_stderr], (shim, &child_report));
             // A panic must not go on into what the shim was doing.
             let failure = catch_unwind(AssertUnwindSafe(child)).unwrap_or_else(|_| {
                 Failure::NotStarted("the preparation of the container failed; see its log".to_owned())
             });
-            tell(child_report, &failure);
+            tell_failure(&child_report, &failure);
             sys::exit_now(1);
         }
     };
     drop((child_stdout, child_stderr, child_report));
-    match listen(report) {
-        None => {
+    match listen(&report) {
+        Ok(message) => {
             // It cannot be reaped before this process does it, so that `/proc` has it even if it has ended.
             let ticks = processes::start_ticks(pid).unwrap_or(0);
-            Ok(Launched { process: Process { pid, ticks }, stdout, stderr })
+            Ok(Launched { process: Process { pid, ticks }, stdout, stderr, message })
         }
-        Some(failure) => {
+        Err(failure) => {
             // It has nothing left to do but to exit.
             let _ = sys::reap(pid);
             Err(failure)
@@ -92,47 +99,67 @@ pub(super) fn launch(container: &Container, own_dir: &Path, settings: &Settings)
     }
 }
 
+/// A pipe whose reading end does not block.
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
-    Ok(pipe_with(PipeFlags::CLOEXEC)?)
+    let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+    fcntl_setfl(&read, OFlags::NONBLOCK)?;
+    Ok((read, write))
 }
 
-/// Sends a failure to the shim: `<volume>\0<message>` if it was refused, else the message alone.
-fn tell(report: OwnedFd, failure: &Failure) {
+/// Hands the file for the termination message to the shim.
+fn tell_message_file(report: &UnixStream, file: &File) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let files = [file.as_fd()];
+    ancillary.push(SendAncillaryMessage::ScmRights(&files));
+    sendmsg(report, &[IoSlice::new(b"\0")], &mut ancillary, SendFlags::empty())?;
+    Ok(())
+}
+
+/// Sends a failure to the shim: `R<volume>\0<message>` if it was refused, else `N<message>`.
+fn tell_failure(mut report: &UnixStream, failure: &Failure) {
     let text = match failure {
-        Failure::Refused(Refused { volume, message }) => format!("{volume}\0{message}"),
-        Failure::NotStarted(message) => message.clone(),
+        Failure::Refused(Refused { volume, message }) => format!("R{volume}\0{message}"),
+        Failure::NotStarted(message) => format!("N{message}"),
     };
     // If the shim is gone, so will be this process.
-    let _ = File::from(report).write_all(text.as_bytes());
+    let _ = report.write_all(text.as_bytes());
 }
 
-/// Waits until the program is executed, or for the failure.
-fn listen(report: OwnedFd) -> Option<Failure> {
-    let mut text = Vec::new();
-    if let Err(error) = File::from(report).read_to_end(&mut text) {
-        return Some(Failure::NotStarted(format!("cannot learn whether the container started: {error}")));
-    }
-    if text.is_empty() {
-        return None;
-    }
+/// Waits until the program is executed, or for the failure. Returns the file for the termination message.
+fn listen(mut report: &UnixStream) -> Result<Option<File>, Failure> {
+    let deaf = |error: io::Error| Failure::NotStarted(format!("cannot learn whether the container started: {error}"));
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut text = vec![0; 1];
+    let read = recvmsg(report, &mut [IoSliceMut::new(&mut text)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
+        .map_err(|error| deaf(error.into()))?;
+    text.truncate(read.bytes);
+    let file = ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut files) => files.next().map(File::from),
+        _ => None,
+    });
+    report.read_to_end(&mut text).map_err(deaf)?;
     let text = String::from_utf8_lossy(&text);
-    Some(match text.split_once('\0') {
-        Some((volume, message)) => {
-            Failure::Refused(Refused { volume: volume.to_owned(), message: message.to_owned() })
+    let text = text.strip_prefix('\0').unwrap_or(&text);
+    match (text.strip_prefix('R').and_then(|text| text.split_once('\0')), text.strip_prefix('N')) {
+        (Some((volume, message)), _) => {
+            Err(Failure::Refused(Refused { volume: volume.to_owned(), message: message.to_owned() }))
         }
-        None => Failure::NotStarted(text.into_owned()),
-    })
+        (None, Some(message)) => Err(Failure::NotStarted(message.to_owned())),
+        (None, None) => Ok(file),
+    }
 }
 
-/// Becomes the container's process. Returns only if that fails.
+/// Becomes the container's process. Returns only if that fails. `shim` is its parent, and what it hears.
 fn execute(
     container: &Container,
-    own_dir: &Path,
+    pod_dir: &Path,
     settings: &Settings,
     outputs: [&OwnedFd; 2],
-    shim: Pid,
+    shim: (Pid, &UnixStream),
 ) -> Failure {
-    match prepare(container, own_dir, settings, outputs, shim) {
+    match prepare(container, pod_dir, settings, outputs, shim) {
         Ok(()) => Failure::NotStarted(execute_program(container)),
         Err(failure) => failure,
     }
@@ -140,10 +167,10 @@ fn execute(
 
 fn prepare(
     container: &Container,
-    own_dir: &Path,
+    pod_dir: &Path,
     settings: &Settings,
     [stdout, stderr]: [&OwnedFd; 2],
-    shim: Pid,
+    (shim, report): (Pid, &UnixStream),
 ) -> Result<(), Failure> {
     let failed = |step: &str, error: io::Error| Failure::NotStarted(format!("cannot {step}: {}", words(&error)));
     let step = |step: &'static str| move |error: Errno| failed(step, error.into());
@@ -154,7 +181,9 @@ fn prepare(
         // A process that cannot have its usual score back is only less likely to be chosen.
         let _ = fs::write("/proc/self/oom_score_adj", score);
     }
-    mounts::set_up(container, own_dir).map_err(Failure::Refused)?;
+    if let Some(message) = mounts::set_up(container, pod_dir).map_err(Failure::Refused)? {
+        tell_message_file(report, &message).map_err(|error| failed("hand over the termination message", error))?;
+    }
     if let Some(identity) = &container.identity {
         assume(identity).map_err(|error| failed(&format!("run as user {}", identity.uid), error))?;
     }

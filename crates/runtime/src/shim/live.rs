@@ -1,11 +1,11 @@
 //! A container that runs, or whose leftovers are being cleared away.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Read, Seek, SeekFrom},
     os::{
         fd::OwnedFd,
-        unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink},
+        unix::fs::{DirBuilderExt, symlink},
     },
     path::{Path, PathBuf},
 };
@@ -26,7 +26,7 @@ use crate::{
         reader::Reader,
         writer::{Lines, Writer},
     },
-    mounts::{self, Refused},
+    mounts::Refused,
     processes,
     spec::{Container, Pod},
     state::{self, Process},
@@ -40,6 +40,8 @@ pub(super) struct Live {
     pub(super) attempt: u32,
     log: Writer,
     outputs: Vec<Output>,
+    /// The file of its termination message, if it has one.
+    message: Option<File>,
     /// How its process ended, and until when to wait for what it left behind.
     ended: Option<(Ended, Timestamp)>,
 }
@@ -52,36 +54,22 @@ struct Output {
     lines: Lines,
 }
 
-/// The files of one container of a pod.
-#[derive(Debug)]
-pub(super) struct Files {
-    /// The container's directory: its termination message, and a place to mount things.
-    own_dir: PathBuf,
-    log_dir: PathBuf,
-}
-
-impl Files {
-    pub(super) fn of(pod_dir: &Path, pod: &Pod, container: &Container) -> Self {
-        let own_dir = pod_dir.join(format!("container-{}", container.name));
-        Files { own_dir, log_dir: pod.log_dir.join(&container.name) }
-    }
-}
-
 impl Live {
-    /// Starts a container.
+    /// Starts a container of the pod whose directory is `pod_dir`.
     pub(super) fn start(
         pod: &Pod,
         container: &Container,
         attempt: u32,
-        files: &Files,
+        pod_dir: &Path,
         settings: &Settings,
     ) -> Result<Self, Failure> {
-        let log = prepare(pod, container, attempt, files)
+        let log = prepare(pod, container, attempt)
             .map_err(|message| Failure::Refused(Refused { volume: String::new(), message }))?;
-        let launched = launch::launch(container, &files.own_dir, settings)?;
+        let launched = launch::launch(container, pod_dir, settings)?;
         let output = |pipe, stream| Output { pipe: Some(pipe), lines: Lines::new(stream) };
         let outputs = vec![output(launched.stdout, Stream::Stdout), output(launched.stderr, Stream::Stderr)];
-        Ok(Live { process: launched.process, attempt, log, outputs, ended: None })
+        let (process, message) = (launched.process, launched.message);
+        Ok(Live { process, attempt, log, outputs, message, ended: None })
     }
 
     /// The outputs that are open, with their positions.
@@ -109,16 +97,20 @@ impl Live {
 
     /// Ends the log and says how the container ended. What is still in the pipes is read first; whoever holds them
     /// open after that is not waited for.
-    pub(super) fn finish(mut self, container: &Container, files: &Files, message_bytes: usize, buffer: &mut [u8]) -> Exit {
+    pub(super) fn finish(mut self, pod: &Pod, container: &Container, buffer: &mut [u8]) -> Exit {
         for output in &mut self.outputs {
             while output.copy(&mut self.log, buffer) {}
             self.log.finish(&mut output.lines);
         }
         let (ended, _) = self.ended.take().expect("a container finishes after its process has ended");
         let code = ended.code.unwrap_or_else(|| 128 + ended.signal.unwrap_or(0));
-        let mut message = read_message(&files.own_dir, message_bytes);
+        let message_bytes = limits::TERMINATION_MESSAGES_BYTES_MAX / pod.containers.len();
+        let message_bytes = message_bytes.min(limits::TERMINATION_MESSAGE_BYTES_MAX);
+        // A message that cannot be read is none.
+        let message = self.message.take().and_then(|file| read_end(file, message_bytes).ok());
+        let mut message = last_text(&message.unwrap_or_default(), message_bytes);
         if message.is_empty() && container.termination_message.fallback_to_logs && code != 0 {
-            let tail = log_tail(&files.log_dir, self.attempt).unwrap_or_default();
+            let tail = log_tail(&log_dir(pod, container), self.attempt).unwrap_or_default();
             message = last_text(&tail, message_bytes.min(limits::TERMINATION_LOG_BYTES_MAX));
         }
         let usage = Usage {
@@ -150,58 +142,46 @@ impl Output {
     }
 }
 
-/// Makes a container's directories and files, and removes those of attempts that nobody can ask for any more.
-fn prepare(pod: &Pod, container: &Container, attempt: u32, paths: &Files) -> Result<Writer, String> {
+/// The directory of a container's logs.
+fn log_dir(pod: &Pod, container: &Container) -> PathBuf {
+    pod.log_dir.join(&container.name)
+}
+
+/// Begins the log of an attempt, and removes the logs of those that nobody can ask for any more.
+fn prepare(pod: &Pod, container: &Container, attempt: u32) -> Result<Writer, String> {
     let failed = |path: &Path, error: io::Error| format!("cannot create {}: {error}", path.display());
-    make_dir(&paths.own_dir).map_err(|error| failed(&paths.own_dir, error))?;
-    let message = mounts::message_file(&paths.own_dir);
-    make_message_file(&message).map_err(|error| failed(&message, error))?;
-    make_dir(&pod.log_dir)
-        .and_then(|()| make_dir(&paths.log_dir))
-        .map_err(|error| failed(&paths.log_dir, error))?;
+    let dir = log_dir(pod, container);
+    make_dir(&dir).map_err(|error| failed(&dir, error))?;
     let link = |attempt| {
         let id = state::container_id(&pod.uid, &container.name, attempt);
         pod.log_links_dir.join(files::link_name(&pod.namespace, &pod.name, &container.name, &id))
     };
     if let Some(old) = attempt.checked_sub(2) {
-        files::remove(&paths.log_dir, old);
+        files::remove(&dir, old);
+        // It may have been removed by someone else.
         let _ = fs::remove_file(link(old));
     }
-    let log = Writer::open(paths.log_dir.clone(), attempt, clock::now)
-        .map_err(|error| failed(&paths.log_dir.join(files::file_name(attempt)), error))?;
+    let path = dir.join(files::file_name(attempt));
+    let log = Writer::open(dir, attempt, clock::now).map_err(|error| failed(&path, error))?;
     let link = link(attempt);
-    match symlink(paths.log_dir.join(files::file_name(attempt)), &link) {
+    match symlink(path, &link) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed(&link, error)),
         _ => Ok(log),
     }
 }
 
-/// Makes a directory for everyone to look into; what is above it guards it.
+/// Makes a directory of logs, and those above it if need be.
 fn make_dir(path: &Path) -> io::Result<()> {
-    match fs::DirBuilder::new().mode(0o755).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        made => made,
-    }
+    fs::DirBuilder::new().recursive(true).mode(0o755).create(path)
 }
 
-/// Makes the empty file that the container writes its last message to, whoever it runs as.
-fn make_message_file(path: &Path) -> io::Result<()> {
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o666).open(path)?;
-    file.set_permissions(fs::Permissions::from_mode(0o666))
-}
-
-/// The end of what the container wrote to its termination message.
-fn read_message(own_dir: &Path, bytes_max: usize) -> String {
-    let read = || -> io::Result<Vec<u8>> {
-        let mut file = File::open(mounts::message_file(own_dir))?;
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(bytes_max as u64)))?;
-        let mut text = Vec::new();
-        file.take(bytes_max as u64).read_to_end(&mut text)?;
-        Ok(text)
-    };
-    // Without the file there is no message.
-    last_text(&read().unwrap_or_default(), bytes_max)
+/// The last bytes of a file.
+fn read_end(mut file: File, bytes_max: usize) -> io::Result<Vec<u8>> {
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(bytes_max as u64)))?;
+    let mut text = Vec::new();
+    file.take(bytes_max as u64).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// The last lines of an attempt's log.

@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     os::fd::{AsFd, OwnedFd},
-    path::PathBuf,
+    path::Path,
     time::Duration,
 };
 
@@ -19,7 +19,7 @@ use super::{
     ShimError,
     control::{Command, Control},
     launch::{Failure, Settings},
-    live::{self, Files, Live},
+    live::{self, Live},
 };
 use crate::{
     clock,
@@ -42,19 +42,20 @@ const LOST: &str =
 
 /// A pod and all that runs of it.
 #[derive(Debug)]
-pub(super) struct Supervisor {
-    pod: Pod,
+pub(super) struct Supervisor<'a> {
+    dir: &'a Path,
+    pod: &'a Pod,
     state: State,
-    journal: Writer,
+    journal: &'a mut Writer,
     /// By position of the container.
     live: Vec<Option<Live>>,
-    files: Vec<Files>,
+    control: Control,
     signals: OwnedFd,
     settings: Settings,
     /// Whether the volumes in memory are mounted, or there are none.
     memory_ready: bool,
     /// Whether there was a child when it was last looked for one that had ended.
-    children: Children,
+    has_children: bool,
     buffer: Vec<u8>,
 }
 
@@ -62,57 +63,55 @@ pub(super) struct Supervisor {
 #[derive(Clone, Copy)]
 enum Source {
     Signals,
-    Clients,
     Commands,
     Output { container: usize, output: usize },
 }
 
-impl Supervisor {
+impl<'a> Supervisor<'a> {
     /// Takes a pod over, in whatever state its journal says it is.
-    pub(super) fn new(dir: PathBuf, pod: Pod, journal: Writer, records: &[Record]) -> Result<Self, ShimError> {
+    pub(super) fn new(
+        dir: &'a Path,
+        pod: &'a Pod,
+        journal: &'a mut Writer,
+        records: &[Record],
+    ) -> Result<Self, ShimError> {
         let system = |step| move |source: io::Error| ShimError::System { step, source };
         // A process that leads its session already cannot make one, and need not.
         let _ = setsid();
         set_child_subreaper(Some(getpid())).map_err(|error| system("become a subreaper")(error.into()))?;
         umask(Mode::from_raw_mode(0o022));
-        let signals = sys::take_signals().map_err(system("take signals"))?;
-        let state = State::replay(&pod, records);
-        let files = pod.containers.iter().map(|container| Files::of(&dir, &pod, container)).collect();
         let mut supervisor = Supervisor {
-            live: pod.containers.iter().map(|_| None).collect(),
-            files,
-            memory_ready: pod.memory_volumes.is_empty(),
-            settings: Settings { oom_score: lower_oom_score() },
-            buffer: vec![0; limits::OUTPUT_READ_BYTES],
-            children: Children::None,
+            dir,
             pod,
-            state,
+            state: State::replay(pod, records),
             journal,
-            signals,
+            live: pod.containers.iter().map(|_| None).collect(),
+            control: Control::open().map_err(system("take commands"))?,
+            signals: sys::take_signals().map_err(system("take signals"))?,
+            settings: Settings { oom_score: lower_oom_score() },
+            memory_ready: pod.memory_volumes.is_empty(),
+            has_children: false,
+            buffer: vec![0; limits::OUTPUT_READ_BYTES],
         };
         supervisor.take_over();
         Ok(supervisor)
     }
 
     /// Runs the pod to its end.
-    pub(super) fn run(mut self, control: &mut Control) -> Result<(), ShimError> {
+    pub(super) fn run(mut self) -> Result<(), ShimError> {
         // Whoever started the shim may have said beforehand that there is nothing to be started any more.
-        self.obey(control);
+        self.obey();
         loop {
             let wake_at = self.decide();
             let written = self.journal.flush();
-            if let Ok(true) = written {
-                control.notify();
-            }
             if self.state.finished.is_some() && written.is_ok() {
                 return Ok(());
             }
             let timeout = self.timeout(wake_at, written.is_err());
-            let ready = self
-                .wait(control, timeout)
-                .map_err(|error| ShimError::System { step: "wait", source: error.into() })?;
+            let ready =
+                self.wait(timeout).map_err(|error| ShimError::System { step: "wait", source: error.into() })?;
             for source in ready {
-                self.handle(source, control);
+                self.handle(source);
             }
             self.clear_leftovers();
         }
@@ -143,12 +142,12 @@ impl Supervisor {
     /// Does what is to be done until there is nothing more; when time alone will bring something.
     fn decide(&mut self) -> Option<Timestamp> {
         loop {
-            let before = self.state.clone();
-            let decision = lifecycle::decide(&self.pod, &self.state, clock::now());
+            let before = self.journal.len();
+            let decision = lifecycle::decide(self.pod, &self.state, clock::now());
             for action in decision.actions {
                 self.act(action);
             }
-            if self.state == before {
+            if self.journal.len() == before {
                 return decision.wake_at;
             }
         }
@@ -184,14 +183,13 @@ impl Supervisor {
         let attempt = self.state.containers[position].next_attempt();
         let container = self.name(position);
         let started = self.mount_memory().and_then(|()| {
-            let (spec, files) = (&self.pod.containers[position], &self.files[position]);
-            Live::start(&self.pod, spec, attempt, files, &self.settings)
+            Live::start(self.pod, &self.pod.containers[position], attempt, self.dir, &self.settings)
         });
         match started {
             Ok(live) => {
                 let (pid, ticks) = (live.process.pid, live.process.ticks);
                 self.live[position] = Some(live);
-                self.children = Children::Running;
+                self.has_children = true;
                 self.record(Event::Started { container, attempt, pid, ticks });
             }
             Err(Failure::Refused(Refused { volume, message })) => {
@@ -225,10 +223,8 @@ impl Supervisor {
         if retry { Some(wait.map_or(JOURNAL_RETRY, |wait| wait.min(JOURNAL_RETRY))) } else { wait }
     }
 
-    fn wait(&self, control: &Control, timeout: Option<Duration>) -> rustix::io::Result<Vec<Source>> {
-        let listener = Control::listener();
-        let mut sources = vec![(Source::Signals, self.signals.as_fd()), (Source::Clients, listener)];
-        sources.extend(control.streams().map(|stream| (Source::Commands, stream.as_fd())));
+    fn wait(&self, timeout: Option<Duration>) -> rustix::io::Result<Vec<Source>> {
+        let mut sources = vec![(Source::Signals, self.signals.as_fd()), (Source::Commands, self.control.fd())];
         for (container, live) in self.live.iter().enumerate() {
             let pipes = live.iter().flat_map(Live::pipes);
             sources.extend(pipes.map(|(output, fd)| (Source::Output { container, output }, fd.as_fd())));
@@ -244,11 +240,10 @@ impl Supervisor {
         Ok(ready.map(|((source, _), _)| *source).collect())
     }
 
-    fn handle(&mut self, source: Source, control: &mut Control) {
+    fn handle(&mut self, source: Source) {
         match source {
             Source::Signals => self.take_signals(),
-            Source::Clients => control.accept(),
-            Source::Commands => self.obey(control),
+            Source::Commands => self.obey(),
             Source::Output { container, output } => {
                 if let Some(live) = &mut self.live[container] {
                     live.copy_output(output, &mut self.buffer);
@@ -257,8 +252,8 @@ impl Supervisor {
         }
     }
 
-    fn obey(&mut self, control: &mut Control) {
-        for Command::Stop { grace_seconds } in control.commands() {
+    fn obey(&mut self) {
+        for Command::Stop { grace_seconds } in self.control.commands() {
             self.stop(grace_seconds);
         }
     }
@@ -285,10 +280,7 @@ impl Supervisor {
 
     fn look_for_children(&mut self) -> io::Result<Children> {
         let children = sys::peek_children()?;
-        self.children = match children {
-            Children::None => Children::None,
-            Children::Running | Children::Ended(_) => Children::Running,
-        };
+        self.has_children = children != Children::None;
         Ok(children)
     }
 
@@ -309,7 +301,7 @@ impl Supervisor {
         let now = clock::now();
         for position in 0..self.live.len() {
             let Some(until) = self.live[position].as_ref().and_then(Live::leftovers_until) else { continue };
-            if self.children != Children::None && now < until {
+            if self.has_children && now < until {
                 let running = self.live.iter().flatten().filter(|live| live.leftovers_until().is_none());
                 let keep: Vec<i32> = running.map(|live| live.process.pid).collect();
                 if processes::kill_strays(&keep) {
@@ -323,11 +315,9 @@ impl Supervisor {
     }
 
     fn finish(&mut self, position: usize, live: Live) {
-        let (spec, attempt) = (&self.pod.containers[position], live.attempt);
-        let share = limits::TERMINATION_MESSAGES_BYTES_MAX / self.pod.containers.len();
-        let message_bytes = share.min(limits::TERMINATION_MESSAGE_BYTES_MAX);
-        let exit = live.finish(spec, &self.files[position], message_bytes, &mut self.buffer);
-        self.record(Event::Exited { container: spec.name.clone(), attempt, exit });
+        let (container, attempt) = (&self.pod.containers[position], live.attempt);
+        let exit = live.finish(self.pod, container, &mut self.buffer);
+        self.record(Event::Exited { container: container.name.clone(), attempt, exit });
     }
 }
 

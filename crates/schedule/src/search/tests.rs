@@ -1,10 +1,12 @@
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use jiff::{Timestamp, tz::TimeZone};
 
 use super::{latest_within, next_after, next_civil};
-use crate::calendar::Calendar;
-use crate::parse::{Timing, parse};
-use crate::{load_time_zone, upstream};
+use crate::{
+    calendar::Calendar,
+    load_time_zone,
+    parse::{Timing, parse},
+    upstream,
+};
 
 /// Zones whose clocks change by an hour, on the hour, away from midnight (or never).
 const PLAIN_ZONES: [&str; 7] = [
@@ -171,7 +173,7 @@ fn upstreams_slips_are_kept() {
         // Skipped midnight east of Greenwich: the step to it falls back to the day before, the next one passes it.
         ("Africa/Cairo", "0 12 26 4 *", "2024-04-24T18:00:00+02:00", "2025-04-26T12:00:00+03:00"),
         ("Asia/Beirut", "0 9 * * 0", "2024-03-30T18:00:00+02:00", "2024-04-07T09:00:00+03:00"),
-        // Skipped midnight: no hour 0 tells that the day is over, and Saturday's job runs on Sunday.
+        // Skipped midnight: no hour 0 tells that the day is over, and Saturday's job runs again on Sunday.
         ("America/Sao_Paulo", "0 5 * * 6", "2018-11-03T10:00:00-03:00", "2018-11-04T05:00:00-02:00"),
         // Skipped midnight on the first: months are counted from 30 September 23:00 on.
         ("America/Asuncion", "0 0 1 12 *", "2023-10-15T18:00:00-03:00", "2024-12-01T00:00:00-03:00"),

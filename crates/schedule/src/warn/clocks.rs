@@ -1,15 +1,15 @@
 //! Occurrences that the changes of a zone's clocks skip or repeat.
 
-use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
-use crate::calendar::Calendar;
-use crate::describe::plural;
-use crate::limits::{SEARCH_YEARS, WARNING_OCCURRENCES_MAX, WARNING_TRANSITIONS_MAX};
-use crate::search::{is_plain, next_after, next_civil};
-use crate::stretch::Stretch;
-use crate::warn::{Warning, WarningCode};
+use crate::{
+    calendar::Calendar,
+    describe::plural,
+    limits::{SEARCH_YEARS, WARNING_OCCURRENCES_MAX, WARNING_TRANSITIONS_MAX},
+    search::{is_plain, next_after, next_civil},
+    stretch::Stretch,
+    warn::{Warning, WarningCode},
+};
 
 const DAY: i64 = 86_400;
 

@@ -1,9 +1,11 @@
 //! Steps that do not divide their field: the pace breaks where the field starts again.
 
-use crate::Schedule;
-use crate::describe::plural;
-use crate::field::{Bounds, DAY, HOUR, MINUTE, MONTH, Range, WEEKDAY};
-use crate::warn::{Warning, WarningCode};
+use crate::{
+    Schedule,
+    describe::plural,
+    field::{Bounds, DAY, HOUR, MINUTE, MONTH, Range, WEEKDAY},
+    warn::{Warning, WarningCode},
+};
 
 struct Place {
     field: &'static str,

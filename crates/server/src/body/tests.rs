@@ -27,7 +27,10 @@ fn what_is_no_object_is_refused_in_upstreams_words() {
         format!("{unrecognized}invalid character 'b' looking for beginning of object key string ({{bad)")
     );
     assert_eq!(refusal(""), format!("{unrecognized}unexpected end of JSON input (<empty>)"));
-    assert_eq!(refusal("x"), format!("{unrecognized}invalid character 'x' looking for beginning of value (78)"));
+    assert_eq!(
+        refusal("x"),
+        format!("{unrecognized}invalid character 'x' looking for beginning of value (78)")
+    );
     assert!(refusal("[1]").starts_with(unrecognized));
     assert!(refusal("null").starts_with(unrecognized));
     assert!(refusal(r#"{"kind":5}"#).starts_with(unrecognized));
@@ -96,7 +99,8 @@ fn yaml_is_read_like_json() {
 fn options_of_a_deletion_are_taken_in_any_version() {
     for version in ["v1", "batch/v1", "meta.k8s.io/v1"] {
         let options =
-            json!({"kind": "DeleteOptions", "apiVersion": version, "propagationPolicy": "Background"}).to_string();
+            json!({"kind": "DeleteOptions", "apiVersion": version, "propagationPolicy": "Background"})
+                .to_string();
         let options = body(Format::Json, options).delete_options().unwrap();
         assert_eq!(options.propagation_policy.as_deref(), Some("Background"));
     }

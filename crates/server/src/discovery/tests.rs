@@ -14,18 +14,21 @@ async fn the_legacy_documents_list_every_resource_and_its_parts() {
     assert_eq!(core.get("apiVersion"), None);
 
     let groups = body(discovery.groups(DiscoveryForm::Legacy, &HeaderMap::new())).await;
-    let names: Vec<&Value> = groups["groups"].as_array().unwrap().iter().map(|group| &group["name"]).collect();
+    let names: Vec<&Value> =
+        groups["groups"].as_array().unwrap().iter().map(|group| &group["name"]).collect();
     assert_eq!(names, ["authentication.k8s.io", "authorization.k8s.io", "batch"]);
     assert_eq!(groups["groups"][2]["preferredVersion"], json!({"groupVersion": "batch/v1", "version": "v1"}));
 
     let batch = body(discovery.resources("batch", "v1")).await;
     assert_eq!((&batch["groupVersion"], &batch["apiVersion"]), (&json!("batch/v1"), &json!("v1")));
-    let names: Vec<&Value> = batch["resources"].as_array().unwrap().iter().map(|entry| &entry["name"]).collect();
+    let names: Vec<&Value> =
+        batch["resources"].as_array().unwrap().iter().map(|entry| &entry["name"]).collect();
     assert_eq!(names, ["cronjobs", "cronjobs/status", "jobs", "jobs/status"]);
     assert_eq!(batch["resources"][0]["shortNames"], json!(["cj"]));
 
     let core = body(discovery.resources("", "v1")).await;
-    let entry = |name: &str| core["resources"].as_array().unwrap().iter().find(|e| e["name"] == name).unwrap();
+    let entry =
+        |name: &str| core["resources"].as_array().unwrap().iter().find(|e| e["name"] == name).unwrap();
     assert_eq!(entry("pods/log")["verbs"], json!(["get"]));
     assert!(!entry("namespaces")["verbs"].as_array().unwrap().contains(&json!("deletecollection")));
     assert_eq!(core.get("apiVersion"), None);
@@ -60,7 +63,10 @@ async fn the_aggregated_documents_have_the_shape_clients_expect() {
     assert_eq!(core["apiVersion"], "apidiscovery.k8s.io/v2beta1");
     assert_eq!(core["items"][0]["metadata"], json!({}));
     let access = &document["items"][1]["versions"][0]["resources"][0];
-    assert_eq!((&access["resource"], &access["verbs"]), (&json!("selfsubjectaccessreviews"), &json!(["create"])));
+    assert_eq!(
+        (&access["resource"], &access["verbs"]),
+        (&json!("selfsubjectaccessreviews"), &json!(["create"]))
+    );
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 use cronlet_object::api::{
-    Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, PodSpec,
-    PodStatus,
+    Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
+    PodSpec, PodStatus,
 };
 
 use super::*;

@@ -25,8 +25,8 @@ async fn every_kind_says_that_its_fields_are_validated_here() {
         let document = body(response).await;
         let gvk = group_version_kind(d);
         let paths = document["paths"].as_object().unwrap();
-        let patch = paths.values().map(|path| &path["patch"]);
-        let patch = patch.filter(|patch| patch["x-kubernetes-group-version-kind"] == gvk).next().unwrap();
+        let mut patches = paths.values().map(|path| &path["patch"]);
+        let patch = patches.find(|patch| patch["x-kubernetes-group-version-kind"] == gvk).unwrap();
         let parameters = patch["parameters"].as_array().unwrap();
         assert!(parameters.iter().any(|parameter| parameter["name"] == "fieldValidation"), "{kind}");
         let schemas = document["components"]["schemas"].as_object().unwrap();

@@ -53,8 +53,9 @@ fn patch_operation(d: &Descriptor) -> Message {
         operation.with(8, Message::default().with(1, parameter))
     });
     let yaml = format!("group: {:?}\nkind: {}\nversion: {}\n", d.group, d.kind, d.version);
-    let extension =
-        Message::default().with(1, "x-kubernetes-group-version-kind").with(2, Message::default().with(2, yaml));
+    let extension = Message::default()
+        .with(1, "x-kubernetes-group-version-kind")
+        .with(2, Message::default().with(2, yaml));
     operation.with(13, extension)
 }
 

@@ -14,7 +14,10 @@ fn tokens_that_were_never_given_out_are_refused() {
     ] {
         let error = Token::decode(&text).unwrap_err();
         assert_eq!(error.code(), 400);
-        assert!(error.message().starts_with("invalid continue token: continue key is not valid: "), "{error}");
+        assert!(
+            error.message().starts_with("invalid continue token: continue key is not valid: "),
+            "{error}"
+        );
     }
 }
 

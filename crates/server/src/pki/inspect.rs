@@ -4,11 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use jiff::Timestamp;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
-use x509_parser::{
-    certificate::X509Certificate,
-    extensions::GeneralName,
-    prelude::FromDer as _,
-};
+use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer as _};
 
 /// The parts of a certificate that decide whether it still fits.
 pub(super) struct Inspected {
@@ -42,7 +38,9 @@ impl Inspected {
     pub(super) fn is_signed_by(&self, authority_pem: &str) -> bool {
         let Some(authority) = Inspected::new(authority_pem) else { return false };
         match (X509Certificate::from_der(&self.der), X509Certificate::from_der(&authority.der)) {
-            (Ok((_, signed)), Ok((_, authority))) => signed.verify_signature(Some(authority.public_key())).is_ok(),
+            (Ok((_, signed)), Ok((_, authority))) => {
+                signed.verify_signature(Some(authority.public_key())).is_ok()
+            }
             _ => false,
         }
     }
@@ -61,5 +59,8 @@ fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
 }
 
 fn address(bytes: &[u8]) -> Option<IpAddr> {
-    <[u8; 4]>::try_from(bytes).map(IpAddr::from).or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
+    <[u8; 4]>::try_from(bytes)
+        .map(IpAddr::from)
+        .or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from))
+        .ok()
 }

@@ -98,3 +98,17 @@ fn a_place_that_is_no_directory_is_named() {
     let error = Pki::open(&file.join("pki"), &names(), now()).err().unwrap().to_string();
     assert!(error.starts_with("cannot create the directory"), "{error}");
 }
+
+#[test]
+fn a_kubeconfig_is_private_and_replaces_the_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("admin.kubeconfig");
+    let pki = Pki::ephemeral(&names(), now()).unwrap();
+    pki.write_kubeconfig(&file, "https://127.0.0.1:1").unwrap();
+    pki.write_kubeconfig(&file, "https://127.0.0.1:2").unwrap();
+    assert_eq!(fs::read_to_string(&file).unwrap(), pki.kubeconfig("https://127.0.0.1:2"));
+    assert_eq!(mode(&file), 0o600);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    let error = pki.write_kubeconfig(&dir.path().join("none/admin.kubeconfig"), "").unwrap_err().to_string();
+    assert!(error.starts_with("cannot write "), "{error}");
+}

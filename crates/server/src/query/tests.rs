@@ -5,7 +5,8 @@ fn list(text: &str) -> Result<ListOptions, String> {
 }
 
 fn write(text: &str) -> Result<WriteOptions, String> {
-    WriteOptions::parse(&Query::parse(text), "CreateOptions").map_err(|error| format!("{} {error}", error.code()))
+    WriteOptions::parse(&Query::parse(text), "CreateOptions")
+        .map_err(|error| format!("{} {error}", error.code()))
 }
 
 #[test]

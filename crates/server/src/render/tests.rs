@@ -75,8 +75,11 @@ async fn a_created_object_that_was_not_stored_has_no_revision() {
         stored.metadata.resource_version = None;
         let answer = renderer(form, "").answer(StatusCode::CREATED, &Draft::of(&stored).unsealed());
         let answer = body(answer).await;
-        let metadata =
-            if matches!(form, Form::Table(_)) { &answer["rows"][0]["object"]["metadata"] } else { &answer["metadata"] };
+        let metadata = if matches!(form, Form::Table(_)) {
+            &answer["rows"][0]["object"]["metadata"]
+        } else {
+            &answer["metadata"]
+        };
         assert_eq!(metadata.get("resourceVersion"), None, "{form:?}");
         assert_eq!(metadata["annotations"]["a"], "{\"resourceVersion\":\"0\",");
     }

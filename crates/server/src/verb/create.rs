@@ -8,14 +8,8 @@ use cronlet_object::{
 use http::StatusCode;
 
 use crate::{
-    api::Shared,
-    body::Body,
-    limits::GENERATED_NAME_TRIES_MAX,
-    negotiate,
-    query::WriteOptions,
-    render::Renderer,
-    reply,
-    router::Call,
+    api::Shared, body::Body, limits::GENERATED_NAME_TRIES_MAX, negotiate, query::WriteOptions,
+    render::Renderer, reply, router::Call,
 };
 
 /// Creates the object in the body and answers 201 with what was stored.
@@ -46,9 +40,14 @@ pub(crate) async fn create(
         let taken = ApiError::already_exists(kind, &key.name);
         let created = if options.dry_run {
             let free = api.store.snapshot().get(&key).is_none();
-            if free { Ok(renderer.answer(StatusCode::CREATED, &admitted.draft.unsealed())) } else { Err(taken.clone()) }
+            if free {
+                Ok(renderer.answer(StatusCode::CREATED, &admitted.draft.unsealed()))
+            } else {
+                Err(taken.clone())
+            }
         } else {
-            let transaction = Transaction { writes: vec![Write::Create(admitted.draft)], ..Transaction::default() };
+            let transaction =
+                Transaction { writes: vec![Write::Create(admitted.draft)], ..Transaction::default() };
             let committed = api.commit(transaction, kind, &key.name).await;
             committed.map(|committed| renderer.answer(StatusCode::CREATED, committed.changes[0].object()))
         };
@@ -64,7 +63,7 @@ pub(crate) async fn create(
     }
 }
 
-/// Refuses early what the store would refuse: whether there is a namespace is said before what is wrong with the object.
+/// Refuses early what the store would refuse: that a namespace is missing is said before what is wrong with the object.
 fn check_namespace(snapshot: &Snapshot, object: &Typed) -> Result<(), ApiError> {
     let Some(namespace) = object.metadata().namespace.as_deref() else { return Ok(()) };
     match snapshot.get(&Key::new(Kind::Namespace, "", namespace)) {

@@ -95,7 +95,9 @@ async fn remove(api: &Shared, key: &Key, options: &DeleteOptions) -> Result<Dele
         let write = match deletion {
             Deletion::Unchanged => return Ok(Deleted::Lingering(old)),
             Deletion::Remove if dry_run => return Ok(Deleted::Gone(old)),
-            Deletion::Mark(draft) if dry_run => return Ok(Deleted::Lingering(Arc::new(draft.seal(old.revision())))),
+            Deletion::Mark(draft) if dry_run => {
+                return Ok(Deleted::Lingering(Arc::new(draft.seal(old.revision()))));
+            }
             Deletion::Remove => Write::Delete { key: key.clone(), expect: old.revision() },
             Deletion::Mark(draft) => Write::Update { draft, expect: old.revision() },
         };

@@ -35,7 +35,7 @@ pub(crate) fn list(
         return Err(ApiError::bad_request(why));
     }
     let snapshot = state(api, &options, token.as_ref())?;
-    // "Any version will do" is asked by informers that want everything at once; upstream's cache ignores the limit then.
+    // Informers that want everything at once say that any version will do; upstream's cache ignores the limit then.
     let limit = if options.revision == Some(0) { None } else { options.limit };
     let page = Page::cut(&snapshot, &filter, limit, token.as_ref());
     if page.next.is_some() {

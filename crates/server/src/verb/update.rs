@@ -9,8 +9,8 @@ use http::StatusCode;
 
 use super::{Outcome, existing, write};
 use crate::{
-    api::Shared, body::Body, limits::RACE_TRIES_MAX, negotiate, path::Part, query::WriteOptions, render::Renderer,
-    reply, router::Call,
+    api::Shared, body::Body, limits::RACE_TRIES_MAX, negotiate, path::Part, query::WriteOptions,
+    render::Renderer, reply, router::Call,
 };
 
 /// Replaces the object, or its status only, and answers with what is stored then.
@@ -21,11 +21,12 @@ use crate::{
 pub(crate) async fn update(api: &Shared, call: Call, key: Key, part: Part) -> Result<Response, ApiError> {
     let renderer = Renderer::new(key.kind, negotiate::form(&call.headers)?, &call.query, api.now())?;
     let options = WriteOptions::parse(&call.query, "UpdateOptions")?;
-    let received = Body::receive(&call.headers, call.body).await?.object(key.kind, options.field_validation)?;
+    let received =
+        Body::receive(&call.headers, call.body).await?.object(key.kind, options.field_validation)?;
     let (mut object, mut warnings) = (received.object, received.warnings);
     admit::enter_namespace(&mut object, &key.namespace)?;
     // Without a version in the body the last writer wins, however often it has to try.
-    let unconditional = object.metadata().resource_version.as_deref().is_none_or(str::is_empty);
+    let unconditional = matches!(object.metadata().resource_version.as_deref(), None | Some("" | "0"));
     let mut tries_left = if unconditional { RACE_TRIES_MAX } else { 1 };
     loop {
         tries_left -= 1;

@@ -9,7 +9,7 @@ use cronlet_store::{Expired, Watch};
 use futures_util::stream;
 use http::StatusCode;
 use tokio::{
-    sync::OwnedSemaphorePermit,
+    sync::{OwnedSemaphorePermit, watch},
     time::{Instant, Interval, MissedTickBehavior, interval_at},
 };
 
@@ -17,7 +17,7 @@ use super::{check_revision, list::select};
 use crate::{
     api::Shared,
     filter::Filter,
-    limits::{ANSWER_PIECE_BYTES, WATCH_BOOKMARK_INTERVAL, WATCH_SECONDS_DEFAULT},
+    limits::{ANSWER_PIECE_BYTES, WATCH_BOOKMARK_INTERVAL, WATCH_SECONDS_DEFAULT, WATCH_SECONDS_MAX},
     negotiate,
     query::ListOptions,
     render::Renderer,
@@ -75,7 +75,7 @@ struct Watcher {
     bookmarks: Option<Interval>,
     /// Ticks when the time is over.
     timeout: Interval,
-    closing: tokio::sync::watch::Receiver<bool>,
+    closing: watch::Receiver<bool>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -121,7 +121,7 @@ impl Watcher {
             first: true,
             mark_initial_end: options.initial_events == Some(true) && options.bookmarks,
             bookmarks: options.bookmarks.then(|| alarm(WATCH_BOOKMARK_INTERVAL)),
-            timeout: alarm(Duration::from_secs(seconds)),
+            timeout: alarm(Duration::from_secs(seconds.min(WATCH_SECONDS_MAX))),
             _permit: permit,
         })
     }
@@ -201,7 +201,8 @@ impl Watcher {
 
     /// What a change means for a client that sees only the objects its filter selects.
     fn changed(&mut self, change: &Change) -> Option<Bytes> {
-        let selected = |object: &Option<Arc<Object>>| object.clone().filter(|object| self.filter.matches(object));
+        let selected =
+            |object: &Option<Arc<Object>>| object.clone().filter(|object| self.filter.matches(object));
         let (old, new) = (selected(&change.old), selected(&change.new));
         let mut event = String::new();
         match (old, new) {

@@ -114,7 +114,9 @@ async fn all_mistakes_are_told_at_once_and_nothing_is_left_behind() {
     let refused = server.post(CRONJOBS, &wrong).await;
     let message = refused.refusal(422, "Invalid");
     assert!(message.starts_with("CronJob.batch \"a\" is invalid: ["), "{message}");
-    assert!(message.contains("spec.schedule: Invalid value: \"bad\": expected exactly 5 fields, found 1: [bad]"));
+    assert!(
+        message.contains("spec.schedule: Invalid value: \"bad\": expected exactly 5 fields, found 1: [bad]")
+    );
     assert!(message.contains("spec.concurrencyPolicy: Unsupported value: \"Foo\""), "{message}");
     assert_eq!(refused.json()["details"]["causes"].as_array().unwrap().len(), 2);
     let list = server.get(CRONJOBS).await.expect(200);
@@ -140,7 +142,9 @@ async fn yaml_is_accepted_and_other_formats_are_not() {
     let created = server.write(Method::POST, CONFIG_MAPS, "application/yaml", yaml).await.expect(201);
     assert_eq!(created["data"], json!({"mode": "0644"}));
     let refused = server.write(Method::POST, CONFIG_MAPS, "text/plain", "a").await;
-    assert!(refused.refusal(415, "UnsupportedMediaType").starts_with("the body of the request was in an unknown"));
+    assert!(
+        refused.refusal(415, "UnsupportedMediaType").starts_with("the body of the request was in an unknown")
+    );
     // Python's client does not say what it sends.
     let unnamed = request(Method::POST, CONFIG_MAPS).body(config_map("b", "v").to_string().into()).unwrap();
     server.send(unnamed).await.expect(201);
@@ -161,11 +165,14 @@ async fn protobuf_is_accepted_as_go_clients_send_it() {
     let raw = [field(1, metadata), field(2, entry)].concat();
     let type_meta = [field(1, "v1"), field(2, "ConfigMap")].concat();
     let body = [b"k8s\0".to_vec(), field(1, type_meta), field(2, raw), field(3, ""), field(4, "")].concat();
-    let created =
-        server.write(Method::POST, CONFIG_MAPS, "application/vnd.kubernetes.protobuf", body).await.expect(201);
+    let created = server
+        .write(Method::POST, CONFIG_MAPS, "application/vnd.kubernetes.protobuf", body)
+        .await
+        .expect(201);
     assert_eq!((&created["metadata"]["name"], &created["data"]), (&json!("a"), &json!({"key": "value"})));
-    let garbage =
-        server.write(Method::POST, CONFIG_MAPS, "application/vnd.kubernetes.protobuf", "k8s\0\u{1}garbage").await;
+    let garbage = server
+        .write(Method::POST, CONFIG_MAPS, "application/vnd.kubernetes.protobuf", "k8s\0\u{1}garbage")
+        .await;
     garbage.refusal(400, "BadRequest");
 }
 

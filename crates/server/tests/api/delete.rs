@@ -29,7 +29,10 @@ async fn a_job_keeps_its_pods_unless_told_otherwise() {
     let bodyless = request(Method::DELETE, &format!("{JOBS}/a")).body(axum::body::Body::empty()).unwrap();
     let deleted = server.send(bodyless).await;
     let [warning] = deleted.warnings()[..] else { panic!("{:?}", deleted.warnings()) };
-    assert!(warning.starts_with("299 - \"child pods are preserved by default when jobs are deleted"), "{warning}");
+    assert!(
+        warning.starts_with("299 - \"child pods are preserved by default when jobs are deleted"),
+        "{warning}"
+    );
     assert_eq!(deleted.expect(200)["metadata"]["finalizers"], json!(["orphan"]));
 
     server.post(JOBS, &job("b")).await.expect(201);
@@ -104,7 +107,8 @@ async fn options_come_in_the_body_or_in_the_query() {
 async fn options_may_be_protobuf() {
     let server = Server::start().await;
     server.post(JOBS, &job("a")).await.expect(201);
-    let envelope = b"k8s\0\x0a\x19\x0a\x08batch/v1\x12\x0dDeleteOptions\x12\x0c\x22\x0aBackground\x1a\0\x22\0";
+    let envelope =
+        b"k8s\0\x0a\x19\x0a\x08batch/v1\x12\x0dDeleteOptions\x12\x0c\x22\x0aBackground\x1a\0\x22\0";
     let path = format!("{JOBS}/a");
     let protobuf = "application/vnd.kubernetes.protobuf";
     let deleted = server.write(Method::DELETE, &path, protobuf, &envelope[..]).await;
@@ -132,7 +136,8 @@ async fn a_collection_is_deleted_by_selector() {
         object["metadata"]["labels"] = json!({"odd": (i % 2 == 1).to_string()});
         server.post(CONFIG_MAPS, &object).await.expect(201);
     }
-    let deleted = server.delete(&format!("{CONFIG_MAPS}?labelSelector=odd%3Dtrue"), &json!({})).await.expect(200);
+    let deleted =
+        server.delete(&format!("{CONFIG_MAPS}?labelSelector=odd%3Dtrue"), &json!({})).await.expect(200);
     assert_eq!(deleted["kind"], "ConfigMapList");
     assert_eq!(deleted["items"].as_array().unwrap().len(), 50);
     let rest = server.get(CONFIG_MAPS).await.expect(200);

@@ -25,6 +25,7 @@ async fn strangers_may_ask_for_health_and_version_only() {
     let version = server.send(anonymous("/version")).await.expect(200);
     assert_eq!((&version["major"], &version["minor"]), (&json!("1"), &json!("36")));
     assert_eq!(version["gitVersion"], "v1.36.0+cronlet.0.1.0");
+    assert_eq!(server.send(anonymous("/version/")).await.expect(200), version);
     for path in ["/api", "/apis", JOBS, "/openapi/v3", "/nothing"] {
         assert_eq!(server.send(anonymous(path)).await.refusal(401, "Unauthorized"), "Unauthorized", "{path}");
     }
@@ -68,7 +69,8 @@ async fn everything_discovery_lists_is_served() {
             if verbs.contains(&json!("list")) {
                 let path = format!("{group_version}/{name}");
                 assert!(server.get(&path).await.expect(200)["items"].is_array(), "{path}");
-                let watch = server.open(request(Method::GET, &format!("{path}?watch=1")).body(Body::empty()).unwrap());
+                let watch = server
+                    .open(request(Method::GET, &format!("{path}?watch=1")).body(Body::empty()).unwrap());
                 assert_eq!(watch.await.status(), 200, "{path}");
             }
         }
@@ -81,7 +83,10 @@ async fn questions_about_oneself_are_answered() {
     let access = json!({"spec": {"resourceAttributes": {"verb": "create", "resource": "jobs"}}});
     let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
     let answer = server.post(path, &access).await.expect(201);
-    assert_eq!((&answer["kind"], &answer["status"]["allowed"]), (&json!("SelfSubjectAccessReview"), &json!(true)));
+    assert_eq!(
+        (&answer["kind"], &answer["status"]["allowed"]),
+        (&json!("SelfSubjectAccessReview"), &json!(true))
+    );
     assert_eq!(answer["spec"]["resourceAttributes"]["resource"], "jobs");
 
     let path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews";

@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
 use bytes::Bytes;
-use cronlet_object::{ApiError, Clock, Draft, Transaction, Write, api::Namespace};
+use cronlet_object::{Clock, Draft, Transaction, Write, api::Namespace};
 use cronlet_server::{Api, Identity, LogRequest, PodLogs, Version};
-use cronlet_store::{SqliteDisk, Store};
+use cronlet_store::{Disk, SqliteDisk, Store};
 use futures_util::stream;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
@@ -36,7 +36,6 @@ pub fn now() -> Timestamp {
 
 pub struct Server {
     pub api: Api,
-    pub store: Store,
     /// What was asked of the container logs.
     pub log_requests: Arc<Mutex<Vec<LogRequest>>>,
 }
@@ -50,6 +49,12 @@ pub struct Answer {
 }
 
 impl Answer {
+    pub async fn read(response: http::Response<Body>) -> Self {
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { code: parts.status, headers: parts.headers, body }
+    }
+
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
@@ -92,24 +97,28 @@ pub fn request(method: Method, path: &str) -> http::request::Builder {
 impl Server {
     /// A server whose store holds the namespace `default` only.
     pub async fn start() -> Self {
-        let store = Store::open(Box::new(SqliteDisk::in_memory().unwrap())).unwrap();
-        let mut namespace = Namespace::default();
-        namespace.metadata.name = Some("default".into());
-        namespace.metadata.uid = Some("ns-uid".into());
-        let writes = vec![Write::Create(Draft::of(&namespace))];
-        store.commit(Transaction { writes, ..Transaction::default() }).await.unwrap();
-
         let log_requests = Arc::new(Mutex::new(Vec::new()));
         let seen = log_requests.clone();
         let logs: PodLogs = Arc::new(move |request| {
             seen.lock().unwrap().push(request);
             let lines = ["first\n", "second\n"].map(|line| Ok(Bytes::from(line)));
-            Ok::<_, ApiError>(Box::pin(stream::iter(lines)))
+            Ok(Box::pin(stream::iter(lines)))
         });
+        Server { log_requests, ..Server::over(Box::new(SqliteDisk::in_memory().unwrap()), logs).await }
+    }
+
+    /// The same over another disk and with other logs.
+    pub async fn over(disk: Box<dyn Disk>, logs: PodLogs) -> Self {
+        let store = Store::open(disk).unwrap();
+        let mut namespace = Namespace::default();
+        namespace.metadata.name = Some("default".into());
+        namespace.metadata.uid = Some("ns-uid".into());
+        let writes = vec![Write::Create(Draft::of(&namespace))];
+        store.commit(Transaction { writes, ..Transaction::default() }).await.unwrap();
         let version =
             Version { cronlet: "0.1.0".into(), commit: String::new(), platform: "linux/amd64".into() };
-        let api = Api::new(store.clone(), Arc::new(Still(now())), 7, logs, &version);
-        Server { api, store, log_requests }
+        let api = Api::new(store, Arc::new(Still(now())), 7, logs, &version);
+        Server { api, log_requests: Arc::default() }
     }
 
     /// Sends a request; the answer may still be under way.
@@ -118,9 +127,7 @@ impl Server {
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {
-        let (parts, body) = self.open(request).await.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        Answer { code: parts.status, headers: parts.headers, body }
+        Answer::read(self.open(request).await).await
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -128,7 +135,8 @@ impl Server {
     }
 
     pub async fn get_as(&self, path: &str, accept: &str) -> Answer {
-        self.send(request(Method::GET, path).header(header::ACCEPT, accept).body(Body::empty()).unwrap()).await
+        self.send(request(Method::GET, path).header(header::ACCEPT, accept).body(Body::empty()).unwrap())
+            .await
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
@@ -147,10 +155,21 @@ impl Server {
         self.write(Method::DELETE, path, JSON, options.to_string()).await
     }
 
-    pub async fn write(&self, method: Method, path: &str, content_type: &str, body: impl Into<Body>) -> Answer {
+    pub async fn write(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        body: impl Into<Body>,
+    ) -> Answer {
         let request = request(method, path).header(header::CONTENT_TYPE, content_type);
         self.send(request.body(body.into()).unwrap()).await
     }
+}
+
+/// Logs without a line.
+pub fn quiet_logs() -> PodLogs {
+    Arc::new(|_| Ok(Box::pin(stream::empty())))
 }
 
 /// The events of a watch, one at a time.

@@ -127,7 +127,12 @@ async fn selectors_select() {
     }
     let list = async |query: &str| server.get(&format!("{JOBS}?{query}")).await;
     assert_eq!(names(&list("labelSelector=tier%3Dweb").await.expect(200)), ["a", "c"]);
-    assert_eq!(names(&list("labelSelector=tier+in+(web),tier!%3Ddb&fieldSelector=metadata.name%3Dc").await.expect(200)), ["c"]);
+    assert_eq!(
+        names(
+            &list("labelSelector=tier+in+(web),tier!%3Ddb&fieldSelector=metadata.name%3Dc").await.expect(200)
+        ),
+        ["c"]
+    );
     assert_eq!(names(&list("fieldSelector=metadata.name%3Dnone").await.expect(200)), Vec::<String>::new());
     let page = list("labelSelector=tier%3Dweb&limit=1").await.expect(200);
     assert_eq!(page["metadata"].get("remainingItemCount"), None);
@@ -163,7 +168,8 @@ async fn lists_are_given_as_tables_and_as_metadata() {
     server.post(JOBS, &job("a")).await.expect(201);
     let table = server.get_as(&format!("{JOBS}?limit=500"), TABLE).await.expect(200);
     assert_eq!((&table["kind"], &table["apiVersion"]), (&json!("Table"), &json!("meta.k8s.io/v1")));
-    let columns: Vec<&Value> = table["columnDefinitions"].as_array().unwrap().iter().map(|c| &c["name"]).collect();
+    let columns: Vec<&Value> =
+        table["columnDefinitions"].as_array().unwrap().iter().map(|c| &c["name"]).collect();
     assert_eq!(columns[..5], ["Name", "Status", "Completions", "Duration", "Age"]);
     let cells = table["rows"][0]["cells"].as_array().unwrap();
     assert_eq!(cells[..5], ["a", "Running", "0/1", "", "0s"]);

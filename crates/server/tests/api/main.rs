@@ -4,6 +4,7 @@
 mod create;
 mod delete;
 mod edges;
+mod faults;
 mod harness;
 mod kubectl;
 mod list;

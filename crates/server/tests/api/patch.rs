@@ -15,14 +15,21 @@ async fn each_type_of_patch_does_what_it_says() {
     server.post(CRONJOBS, &cron_job("a")).await.expect(201);
     let path = format!("{CRONJOBS}/a");
     let merged = server.patch(&path, MERGE, &json!({"spec": {"suspend": true}})).await.expect(200);
-    assert_eq!((&merged["spec"]["suspend"], &merged["spec"]["schedule"]), (&json!(true), &json!("*/5 * * * *")));
+    assert_eq!(
+        (&merged["spec"]["suspend"], &merged["spec"]["schedule"]),
+        (&json!(true), &json!("*/5 * * * *"))
+    );
     let patch = json!([{"op": "replace", "path": "/spec/schedule", "value": "@daily"}]);
     assert_eq!(server.patch(&path, JSON_PATCH, &patch).await.expect(200)["spec"]["schedule"], "@daily");
     let container = json!({"name": "main", "env": [{"name": "A", "value": "1"}]});
-    let patch = json!({"spec": {"jobTemplate": {"spec": {"template": {"spec": {"containers": [container]}}}}}});
+    let patch =
+        json!({"spec": {"jobTemplate": {"spec": {"template": {"spec": {"containers": [container]}}}}}});
     let patched = server.patch(&path, STRATEGIC, &patch).await.expect(200);
     let containers = &patched["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"];
-    assert_eq!((&containers[0]["image"], &containers[0]["env"][0]["value"]), (&json!("busybox"), &json!("1")));
+    assert_eq!(
+        (&containers[0]["image"], &containers[0]["env"][0]["value"]),
+        (&json!("busybox"), &json!("1"))
+    );
     assert_eq!(containers.as_array().unwrap().len(), 1);
 }
 
@@ -44,7 +51,9 @@ async fn a_patch_may_be_bound_to_a_version() {
     let bound = |value: &str| json!({"metadata": {"resourceVersion": version}, "data": {"key": value}});
     server.patch(&path, MERGE, &bound("2")).await.expect(200);
     let stale = server.patch(&path, STRATEGIC, &bound("3")).await;
-    assert!(stale.refusal(409, "Conflict").starts_with("Operation cannot be fulfilled on configmaps \"a\": "));
+    assert!(
+        stale.refusal(409, "Conflict").starts_with("Operation cannot be fulfilled on configmaps \"a\": ")
+    );
     assert_eq!(server.get(&path).await.expect(200)["data"]["key"], "2");
 }
 
@@ -96,7 +105,8 @@ async fn patches_that_do_not_fit_are_refused() {
         server.patch(&path, STRATEGIC, &keyless).await.expect(500)["message"],
         "map: map[image:x] does not contain declared merge key: name"
     );
-    let wrong_type = server.patch(&path, MERGE, &json!({"spec": {"parallelism": "x"}})).await.refusal(422, "Invalid");
+    let wrong_type =
+        server.patch(&path, MERGE, &json!({"spec": {"parallelism": "x"}})).await.refusal(422, "Invalid");
     assert!(wrong_type.starts_with(" \"\" is invalid: patch: Invalid value: \"{"), "{wrong_type}");
     assert!(wrong_type.contains("cannot unmarshal string into Go struct field JobSpec.spec.parallelism"));
     let unsupported = server.patch(&path, "application/json", &json!({})).await;

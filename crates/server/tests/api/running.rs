@@ -93,7 +93,8 @@ impl Running {
     pub async fn http2(&self) -> conn::http2::SendRequest<Body> {
         let stream = self.secured(Some(&self.pki.admin), "h2").await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-        let (client, connection) = conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        let (client, connection) =
+            conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         client
     }

@@ -49,7 +49,8 @@ async fn changes_come_in_order_with_their_revisions() {
 #[tokio::test]
 async fn a_selector_makes_objects_come_and_go() {
     let server = Server::start().await;
-    let mut events = Events::open(&server, &format!("{CONFIG_MAPS}?watch=true&labelSelector=tier%3Dweb")).await;
+    let mut events =
+        Events::open(&server, &format!("{CONFIG_MAPS}?watch=true&labelSelector=tier%3Dweb")).await;
     let path = format!("{CONFIG_MAPS}/a");
     let tier = |tier: &str| json!({"metadata": {"labels": {"tier": tier}}});
     server.post(CONFIG_MAPS, &labelled("a", "db")).await.expect(201);
@@ -103,7 +104,8 @@ async fn the_end_of_the_initial_events_is_marked() {
         server.post(JOBS, &job(&format!("j{i}"))).await.expect(201);
     }
     let current = revision(&server.get(JOBS).await.expect(200));
-    let query = "watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
+    let query =
+        "watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
     for form in ["application/json", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"] {
         let mut events = Events::open_as(&server, &format!("{JOBS}?{query}"), form).await;
         for i in 0..3 {
@@ -149,7 +151,8 @@ async fn options_of_a_watch_are_checked() {
 async fn a_watch_ends_when_its_time_is_over() {
     let server = Server::start().await;
     let current = revision(&server.get(JOBS).await.expect(200));
-    let path = format!("{JOBS}?watch=true&timeoutSeconds=90&resourceVersion={current}&allowWatchBookmarks=true");
+    let path =
+        format!("{JOBS}?watch=true&timeoutSeconds=90&resourceVersion={current}&allowWatchBookmarks=true");
     let mut events = Events::open(&server, &path).await;
     assert_eq!(events.next_short().await, ("BOOKMARK".into(), String::new(), current), "after a minute");
     assert_eq!(events.next_short().await, ("BOOKMARK".into(), String::new(), current), "just before the end");

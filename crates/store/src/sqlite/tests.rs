@@ -135,6 +135,7 @@ fn a_full_disk_takes_nothing_and_recovers() {
     assert_eq!(refusal, DiskError::Full { path: database(dir.path()) });
     assert!(refusal.is_harmless());
     assert_eq!(opened.content(), before);
+    assert_eq!(fs::metadata(dir.path().join("cronlet.db-wal")).unwrap().len(), 0, "the log takes room");
 
     opened.sql("PRAGMA max_page_count = 100000");
     opened.put("b", &"y".repeat(100_000)).unwrap();

@@ -186,11 +186,10 @@ fn fate() -> impl Strategy<Value = Fate> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Each step writes a pair of objects that must always agree, and the store restarts whenever it has stopped.
+    /// What was acknowledged is kept, what was refused is absent, and nothing is half done. Each step writes a pair of
+    /// objects that must always agree; the store restarts whenever it has stopped.
     #[test]
-    fn acknowledged_is_kept_refused_is_absent_and_nothing_is_half_done(
-        fates in prop::collection::vec(fate(), 1..40),
-    ) {
+    fn the_store_is_the_truth(fates in prop::collection::vec(fate(), 1..40)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let disk = FaultyDisk::default();
         let mut store = disk.open();

@@ -177,6 +177,30 @@ fn with_a_limit_per_index_each_index_waits_for_itself() {
 }
 
 #[test]
+fn failed_indexes_fail_the_job_at_its_end() {
+    let spec = json!({"parallelism": 2, "completions": 2, "completionMode": "Indexed",
+        "backoffLimitPerIndex": 1});
+    let end = |second: &str| {
+        let mut stage = stage(&spec);
+        stage.set_pods(&json!({"phase": "Succeeded", "index": 1}));
+        stage.set_pods(&json!({"phase": "Failed", "index": 0}));
+        stage.settle();
+        assert_eq!((stage.status().failed, stage.status().failed_indexes.as_deref()), (None, Some("")));
+        stage.world.now += SignedDuration::from_secs(10);
+        stage.settle();
+        stage.set_pods(&json!({"phase": second, "index": 0}));
+        stage.settle();
+        stage.status()
+    };
+    let (succeeded, failed) = (end("Succeeded"), end("Failed"));
+    assert_eq!(conditions(&succeeded), ["SuccessCriteriaMet", "Complete"]);
+    assert_eq!((succeeded.completed_indexes.as_deref(), succeeded.failed), (Some("0,1"), Some(1)));
+    assert_eq!(conditions(&failed), ["FailureTarget", "Failed"]);
+    assert_eq!(failed.conditions.unwrap()[1].reason.as_deref(), Some("FailedIndexes"));
+    assert_eq!((failed.failed_indexes.as_deref(), failed.failed), (Some("0"), Some(2)));
+}
+
+#[test]
 fn the_deadline_counts_from_the_resumption() {
     let mut stage = stage(&json!({"activeDeadlineSeconds": 10}));
     stage.world.now += SignedDuration::from_secs(8);
@@ -322,12 +346,13 @@ fn pods_that_another_controller_listed_as_uncounted_are_counted_once() {
     let mut world = world();
     let status = json!({"startTime": world.now, "failed": 2,
         "uncountedTerminatedPods": {"succeeded": ["gone", "held"], "failed": ["lost", "broken"]}});
-    world.put(&job(&json!({"completions": 9, "parallelism": 0}), &status, world.now));
+    // The limit is reached, but not exceeded.
+    world.put(&job(&json!({"completions": 9, "parallelism": 0, "backoffLimit": 4}), &status, world.now));
     world.put(&pod("held", world.now, &json!({"status": {"phase": "Succeeded"}})));
     world.put(&pod("broken", world.now, &json!({"status": {"phase": "Failed"}})));
     settle(&mut world);
     let status = world.decode::<Job>(&job_key()).status.unwrap();
-    assert_eq!((status.succeeded, status.failed), (Some(2), Some(4)));
+    assert_eq!((status.succeeded, status.failed, conditions(&status)), (Some(2), Some(4), vec![]));
     assert_eq!(json!(status.uncounted_terminated_pods), json!({}));
 }
 

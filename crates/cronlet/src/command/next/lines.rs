@@ -4,12 +4,11 @@ use std::io::{self, BufRead, Read, Write};
 
 use anyhow::{Context, bail};
 use cronlet_schedule::load_time_zone;
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use jiff::{Timestamp, tz::TimeZone};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{COUNT_DEFAULT, read_schedule, rfc3339};
+use super::{COUNT_DEFAULT, parse_schedule, rfc3339};
 use crate::limits::{OCCURRENCES_MAX, QUESTION_BYTES_MAX};
 
 /// A question. Unknown keys are passed over, so that lines can carry the asker's own.
@@ -56,7 +55,8 @@ fn occurrences(line: &[u8], now: Timestamp) -> anyhow::Result<Vec<String>> {
         bail!("the line is longer than {QUESTION_BYTES_MAX} bytes");
     }
     let question: Question = serde_json::from_slice(line).context("the line is not a question")?;
-    let schedule = read_schedule(&question.expr)?;
+    // Programs ask about any schedule there is, stored ones with a zone in front included.
+    let schedule = parse_schedule(&question.expr)?;
     let zone = match question.tz.as_deref() {
         None | Some("") => TimeZone::UTC,
         Some(name) => load_time_zone(name).with_context(|| format!("time zone {name:?}"))?,

@@ -32,7 +32,7 @@ fn people_get_a_table() {
 
     NEXT                          IN
     Sat 2024-03-09 02:30 -05:00   3h 12m
-    Mon 2024-03-11 02:30 -04:00   2d 2h     clocks went forward 1h
+    Mon 2024-03-11 02:30 -04:00   2d 2h    clocks went forward 1h
     Tue 2024-03-12 02:30 -04:00   3d 2h
 
     warning[dst-skipped]: clocks in America/New_York go from 02:00 to 03:00 on 2024-03-10, 2025-03-09, 2026-03-08, …: 02:30 does not exist that day, and nothing runs instead
@@ -137,7 +137,7 @@ fn every_line_gets_an_answer() {
         r#"{"expr": "0 0 31 2 *", "tz": "UTC"}"#,
         r#"{"expr": "@hourly", "count": 0}"#,
         r#"{"expr": "61 * * * *"}"#,
-        r#"{"expr": "TZ=UTC @daily"}"#,
+        r#"{"expr": "TZ=Asia/Tokyo @daily", "count": 1, "from": "2024-03-09T00:00:00Z"}"#,
         r#"{"expr": "@daily", "tz": "Mars/Phobos"}"#,
         r#"{"expr": "@daily", "from": "yesterday"}"#,
         r#"{"expr": "@daily", "count": 10001}"#,
@@ -161,9 +161,9 @@ fn every_line_gets_an_answer() {
     for empty in [3, 4] {
         assert_eq!(answers[empty], json!({"occurrences": []}));
     }
+    assert_eq!(answers[6], json!({"occurrences": ["2024-03-09T15:00:00Z"]}));
     for (place, cause) in [
         (5, "schedule \"61 * * * *\": end of range (61) above maximum (59): 61"),
-        (6, "schedule \"TZ=UTC @daily\": cannot use TZ or CRON_TZ in schedule, use timeZone field instead"),
         (7, "time zone \"Mars/Phobos\": unknown time zone Mars/Phobos"),
         (8, "from \"yesterday\": "),
         (9, "count 10001 is above 10000"),

@@ -4,18 +4,18 @@ use serde_json::{Value, json};
 
 use super::*;
 
-const LABEL_VALUE_RULE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' \
-    or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex \
-    used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
-const LABEL_KEY_RULE: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and \
-    end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
-    '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
-const DNS_LABEL_RULE: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', \
-    and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation \
-    is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
-const SUBDOMAIN_RULE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' \
-    or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
-    '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+const LABEL_VALUE_RULE: &str = "a valid label must be an empty string or consist of alphanumeric \
+    characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  \
+    or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+const LABEL_KEY_RULE: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must \
+    start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used \
+    for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const DNS_LABEL_RULE: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric \
+    characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or \
+    '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+const SUBDOMAIN_RULE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric \
+    characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', \
+    regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 const CONTAINER: &str = "spec.template.spec.containers[0]";
 
 /// Compares what a refused write is told after `… is invalid: `, with UIDs left out.
@@ -90,12 +90,13 @@ fn of_a_jobs_own_fields() {
     );
     refuse_creation(
         job_spec(json!({"podReplacementPolicy": "X"})),
-        "spec.podReplacementPolicy: Unsupported value: \"X\": supported values: \"Failed\", \"TerminatingOrFailed\"",
+        "spec.podReplacementPolicy: Unsupported value: \"X\": supported values: \"Failed\", \
+         \"TerminatingOrFailed\"",
     );
     refuse_creation(
         job_spec(json!({"successPolicy": {"rules": [{"succeededCount": 1}]}})),
-        "spec.successPolicy: Invalid value: {\"Rules\":[{\"SucceededIndexes\":null,\"SucceededCount\":1}]}: requires \
-         indexed completion mode",
+        "spec.successPolicy: Invalid value: \
+         {\"Rules\":[{\"SucceededIndexes\":null,\"SucceededCount\":1}]}: requires indexed completion mode",
     );
     refuse_creation(
         job_spec(json!({"managedBy": "foo"})),
@@ -103,8 +104,8 @@ fn of_a_jobs_own_fields() {
     );
     refuse_creation(
         json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "x"}}),
-        "[spec.template.spec.containers: Required value, spec.template.spec.restartPolicy: Required value: valid \
-         values: \"OnFailure\", \"Never\"]",
+        "[spec.template.spec.containers: Required value, spec.template.spec.restartPolicy: Required value: \
+         valid values: \"OnFailure\", \"Never\"]",
     );
 }
 
@@ -115,9 +116,10 @@ fn of_a_jobs_selector() {
     refuse_creation(
         job_spec(json!({"selector": {"matchLabels": {"a": "b"}}})),
         &format!(
-            "[spec.selector: Invalid value: {{\"matchLabels\":{{\"a\":\"b\",\
-             \"batch.kubernetes.io/controller-uid\":\"<uid>\"}}}}: `selector` not auto-generated, \
-             spec.template.metadata.labels: Invalid value: {labels}: `selector` does not match template `labels`]"
+            "[spec.selector: Invalid value: \
+             {{\"matchLabels\":{{\"a\":\"b\",\"batch.kubernetes.io/controller-uid\":\"<uid>\"}}}}: \
+             `selector` not auto-generated, spec.template.metadata.labels: Invalid value: {labels}: \
+             `selector` does not match template `labels`]"
         ),
     );
     refuse_creation(
@@ -126,8 +128,8 @@ fn of_a_jobs_selector() {
     );
     refuse_creation(
         job_spec(json!({"manualSelector": true})),
-        "[spec.selector: Required value, spec.template.metadata.labels: Invalid value: null: `selector` does not match \
-         template `labels`]",
+        "[spec.selector: Required value, spec.template.metadata.labels: Invalid value: null: `selector` \
+         does not match template `labels`]",
     );
 }
 
@@ -146,13 +148,14 @@ fn of_a_jobs_failure_policy() {
     refuse_creation(
         rules("Never", json!({"action": "Nope"})),
         "[spec.podFailurePolicy.rules[0].action: Unsupported value: \"Nope\": supported values: \"Count\", \
-         \"FailIndex\", \"FailJob\", \"Ignore\", spec.podFailurePolicy.rules[0]: Invalid value: specifying one of \
-         OnExitCodes and OnPodConditions is required]",
+         \"FailIndex\", \"FailJob\", \"Ignore\", spec.podFailurePolicy.rules[0]: Invalid value: specifying \
+         one of OnExitCodes and OnPodConditions is required]",
     );
     refuse_creation(
         rules("Never", json!({"action": "FailJob", "onExitCodes": {"operator": "In", "values": [0, 3, 2]}})),
-        "[spec.podFailurePolicy.rules[0].onExitCodes.values[0]: Invalid value: 0: must not be 0 for the In operator, \
-         spec.podFailurePolicy.rules[0].onExitCodes.values: Invalid value: [0,3,2]: must be ordered]",
+        "[spec.podFailurePolicy.rules[0].onExitCodes.values[0]: Invalid value: 0: must not be 0 for the In \
+         operator, spec.podFailurePolicy.rules[0].onExitCodes.values: Invalid value: [0,3,2]: must be \
+         ordered]",
     );
 }
 
@@ -204,8 +207,8 @@ fn of_labels_and_annotations() {
     refuse_creation(
         job_spec(json!({"template": {"metadata": {"labels": {"a": "-"}}}})),
         &format!(
-            "[metadata.labels: Invalid value: \"-\": {LABEL_VALUE_RULE}, spec.template.labels: Invalid value: \"-\": \
-             {LABEL_VALUE_RULE}]"
+            "[metadata.labels: Invalid value: \"-\": {LABEL_VALUE_RULE}, spec.template.labels: Invalid \
+             value: \"-\": {LABEL_VALUE_RULE}]"
         ),
     );
 }
@@ -218,9 +221,9 @@ fn of_restart_policies() {
     );
     refuse_creation(
         job_pod(json!({"restartPolicy": "Sometimes"})),
-        "[spec.template.spec.restartPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \
-         \"OnFailure\", \"Never\", spec.template.spec.restartPolicy: Unsupported value: \"Sometimes\": supported \
-         values: \"OnFailure\", \"Never\"]",
+        "[spec.template.spec.restartPolicy: Unsupported value: \"Sometimes\": supported values: \
+         \"Always\", \"OnFailure\", \"Never\", spec.template.spec.restartPolicy: Unsupported value: \
+         \"Sometimes\": supported values: \"OnFailure\", \"Never\"]",
     );
 }
 
@@ -245,8 +248,8 @@ fn of_containers() {
     refuse_creation(
         job_container(json!({"imagePullPolicy": "X"})),
         &format!(
-            "{CONTAINER}.imagePullPolicy: Unsupported value: \"X\": supported values: \"Always\", \"IfNotPresent\", \
-             \"Never\""
+            "{CONTAINER}.imagePullPolicy: Unsupported value: \"X\": supported values: \"Always\", \
+             \"IfNotPresent\", \"Never\""
         ),
     );
     refuse_creation(
@@ -261,7 +264,8 @@ fn of_containers() {
     );
     refuse_creation(
         job_pod(json!({"activeDeadlineSeconds": 0})),
-        "spec.template.spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive",
+        "spec.template.spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, \
+         inclusive",
     );
 }
 
@@ -272,21 +276,22 @@ fn of_environment_variables() {
     refuse_creation(
         env(json!({"name": "A", "value": "x", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}})),
         &format!(
-            "{CONTAINER}.env[0].valueFrom: Invalid value: \"\": may not be specified when `value` is not empty"
+            "{CONTAINER}.env[0].valueFrom: Invalid value: \"\": may not be specified when `value` is not \
+             empty"
         ),
     );
     refuse_creation(
         env(json!({"name": "A=B"})),
         &format!(
-            "{CONTAINER}.env[0].name: Invalid value: \"A=B\": a valid environment variable name must consist only of \
-             printable ASCII characters other than '='"
+            "{CONTAINER}.env[0].name: Invalid value: \"A=B\": a valid environment variable name must \
+             consist only of printable ASCII characters other than '='"
         ),
     );
     refuse_creation(
         env(json!({"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "spec.bogus"}}})),
         &format!(
-            "{CONTAINER}.env[0].valueFrom.fieldRef.fieldPath: Invalid value: \"spec.bogus\": error converting \
-             fieldPath: field label not supported: spec.bogus"
+            "{CONTAINER}.env[0].valueFrom.fieldRef.fieldPath: Invalid value: \"spec.bogus\": error \
+             converting fieldPath: field label not supported: spec.bogus"
         ),
     );
 }
@@ -321,7 +326,8 @@ fn of_resources() {
     refuse_creation(
         resources(json!({"requests": {"cpu": "2"}, "limits": {"cpu": "1"}})),
         &format!(
-            "{CONTAINER}.resources.requests: Invalid value: \"2\": must be less than or equal to cpu limit of 1"
+            "{CONTAINER}.resources.requests: Invalid value: \"2\": must be less than or equal to cpu limit \
+             of 1"
         ),
     );
     refuse_creation(
@@ -333,9 +339,9 @@ fn of_resources() {
     refuse_creation(
         resources(json!({"limits": {"foo": "1"}})),
         &format!(
-            "[{CONTAINER}.resources.limits[foo]: Invalid value: \"foo\": must be a standard resource type or fully \
-             qualified, {CONTAINER}.resources.limits[foo]: Invalid value: \"foo\": must be a standard resource for \
-             containers]"
+            "[{CONTAINER}.resources.limits[foo]: Invalid value: \"foo\": must be a standard resource type \
+             or fully qualified, {CONTAINER}.resources.limits[foo]: Invalid value: \"foo\": must be a \
+             standard resource for containers]"
         ),
     );
 }
@@ -361,7 +367,8 @@ fn of_cronjobs() {
     zone("Local", "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones");
     refuse_creation(
         cronjob_spec(json!({"concurrencyPolicy": "Foo"})),
-        "spec.concurrencyPolicy: Unsupported value: \"Foo\": supported values: \"Allow\", \"Forbid\", \"Replace\"",
+        "spec.concurrencyPolicy: Unsupported value: \"Foo\": supported values: \"Allow\", \"Forbid\", \
+         \"Replace\"",
     );
     refuse_creation(
         cronjob_spec(json!({"startingDeadlineSeconds": -1})),
@@ -380,7 +387,8 @@ fn of_cronjobs() {
     refuse_creation(
         cronjob_spec(json!({"jobTemplate": null})),
         "[spec.jobTemplate.spec.template.spec.containers: Required value, \
-         spec.jobTemplate.spec.template.spec.restartPolicy: Required value: valid values: \"OnFailure\", \"Never\"]",
+         spec.jobTemplate.spec.template.spec.restartPolicy: Required value: valid values: \"OnFailure\", \
+         \"Never\"]",
     );
 }
 
@@ -393,8 +401,9 @@ fn of_config_maps_secrets_and_claims() {
     };
     refuse_creation(
         config_map(json!({"data": {"a b": "x"}})),
-        "data[a b]: Invalid value: \"a b\": a valid config key must consist of alphanumeric characters, '-', '_' or \
-         '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')",
+        "data[a b]: Invalid value: \"a b\": a valid config key must consist of alphanumeric characters, \
+         '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is \
+         '[-._a-zA-Z0-9]+')",
     );
     refuse_creation(
         config_map(json!({"data": {"a": "x"}, "binaryData": {"a": "eA=="}})),
@@ -410,8 +419,8 @@ fn of_config_maps_secrets_and_claims() {
     );
     refuse_creation(
         json!({"kind": "PersistentVolumeClaim", "metadata": {"name": "c"}, "spec": {}}),
-        "[spec.accessModes: Required value: at least 1 access mode is required, spec.resources[storage]: Required \
-         value]",
+        "[spec.accessModes: Required value: at least 1 access mode is required, spec.resources[storage]: \
+         Required value]",
     );
 }
 
@@ -434,10 +443,10 @@ fn of_changes_to_a_job() {
         &old,
         json!({"spec": {"selector": {"matchLabels": {"z": "z", "batch.kubernetes.io/controller-uid": null}}}}),
         "[spec.selector: Invalid value: {\"matchLabels\":{\"z\":\"z\"}}: `selector` not auto-generated, \
-         spec.template.metadata.labels: Invalid value: {\"batch.kubernetes.io/controller-uid\":\"<uid>\",\
-         \"batch.kubernetes.io/job-name\":\"u1\",\"controller-uid\":\"<uid>\",\"job-name\":\"u1\"}: `selector` does \
-         not match template `labels`, spec.selector: Invalid value: {\"matchLabels\":{\"z\":\"z\"}}: field is \
-         immutable]",
+         spec.template.metadata.labels: Invalid value: \
+         {\"batch.kubernetes.io/controller-uid\":\"<uid>\",\"batch.kubernetes.io/job-name\":\"u1\",\"controller-uid\":\"<uid>\",\"job-name\":\"u1\"}: \
+         `selector` does not match template `labels`, spec.selector: Invalid value: \
+         {\"matchLabels\":{\"z\":\"z\"}}: field is immutable]",
     );
     refuse_change(
         &old,
@@ -469,15 +478,15 @@ fn of_replacements_for_another_object() {
     expect(
         json!({"metadata": {"resourceVersion": "3"}}),
         409,
-        "Operation cannot be fulfilled on jobs.batch \"u1\": the object has been modified; please apply your changes \
-         to the latest version and try again",
+        "Operation cannot be fulfilled on jobs.batch \"u1\": the object has been modified; please apply \
+         your changes to the latest version and try again",
     );
     expect(
         json!({"metadata": {"uid": "other"}}),
         409,
-        "Operation cannot be fulfilled on jobs.batch \"u1\": StorageError: invalid object, Code: 4, Key: /jobs/bt/u1, \
-         ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: other, UID in object meta: \
-         <uid>",
+        "Operation cannot be fulfilled on jobs.batch \"u1\": StorageError: invalid object, Code: 4, Key: \
+         /jobs/bt/u1, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: \
+         other, UID in object meta: <uid>",
     );
     expect(
         json!({"metadata": {"name": "zz"}}),
@@ -506,9 +515,10 @@ fn of_changes_to_a_pod() {
         containers(
             json!([{"name": "c", "image": "busybox:1", "command": ["x"], "imagePullPolicy": "IfNotPresent"}]),
         ),
-        "spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`,\
-         `spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing \
-         tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
+        "spec: Forbidden: pod updates may not change fields other than \
+         `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` \
+         (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set \
+         to 1 if it was previously negative)",
     );
     refuse_change(
         &old,
@@ -553,8 +563,8 @@ fn of_warnings() {
             "{CONTAINER}.env[1]: hides previous definition of \"A\", which may be dropped when using apply"
         )]
     );
-    let dots = "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS \
-        label is recommended: [must not contain dots]";
+    let dots = "metadata.name: this is used in Pod names and hostnames, which can result in surprising \
+        behavior; a DNS label is recommended: [must not contain dots]";
     assert_eq!(warnings(job(json!({"metadata": {"name": "a.b"}}))), [dots]);
     assert_eq!(warnings(cronjob(json!({"metadata": {"name": "a.b"}}))), [dots]);
     let old = stored(job(json!({"metadata": {"name": "a.b"}})));

@@ -43,8 +43,8 @@ fn parse_interval(text: &str, completions: i32) -> Result<(i32, i32), String> {
     let (first, last) = (limits.next().unwrap_or_default(), limits.next());
     if limits.next().is_some() {
         return Err(format!(
-            "the fragment {text:?} violates the requirement that an index interval can have at most two parts \
-             separated by '-'"
+            "the fragment {text:?} violates the requirement that an index interval can have at most two \
+             parts separated by '-'"
         ));
     }
     let first = parse_index(first, completions)?;

@@ -176,7 +176,8 @@ fn validate_success_rule(rule: &SuccessPolicyRule, completions: i32, field: &Pat
     }
     if rule.succeeded_indexes.is_some() && i64::from(count) > listed {
         let detail = format!(
-            "must be less than or equal to {listed} (the number of indexes in the specified succeededIndexes field)"
+            "must be less than or equal to {listed} (the number of indexes in the specified \
+             succeededIndexes field)"
         );
         errors.invalid(&field.child("succeededCount"), count, detail);
     }

@@ -28,8 +28,8 @@ pub(super) fn share_template_labels(meta: &mut ObjectMeta, spec: &JobSpec) {
     }
 }
 
-/// Makes the selector and the labels it selects, unless the client does so itself, and the Job's own labels if it has
-/// none.
+/// Makes the selector and the labels it selects, unless the client does so itself, and the Job's own labels
+/// if it has none.
 pub(super) fn generate(job: &mut Job) {
     let Some(spec) = &mut job.spec else { return };
     if spec.manual_selector == Some(true) {
@@ -38,7 +38,8 @@ pub(super) fn generate(job: &mut Job) {
     let name = job.metadata.name.clone().unwrap_or_default();
     let uid = job.metadata.uid.clone().unwrap_or_default();
     let labels = spec.template.metadata.get_or_insert_default().labels.get_or_insert_default();
-    // Upstream's Job and template share one map when the Job takes the template's labels: so it gets these as well.
+    // Upstream's Job and template share one map when the Job takes the template's labels: so it gets these as
+    // well.
     let shares = !labels.is_empty() && job.metadata.labels.as_ref().is_none_or(BTreeMap::is_empty);
     let entries = [(OLD_NAME_LABEL, &name), (NAME_LABEL, &name), (OLD_UID_LABEL, &uid), (UID_LABEL, &uid)];
     for (key, value) in entries {

@@ -161,8 +161,9 @@ pub(crate) fn warnings(spec: &JobSpec, field: &Path) -> Vec<String> {
     let many = spec.completions.unwrap_or_default() > MANY_COMPLETIONS;
     if is_indexed(spec) && many && spec.parallelism.unwrap_or_default() > PARALLELISM_OF_MANY_MAX {
         warnings.push(format!(
-            "{field}: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than \
-             10^4, Kubernetes might not be able to track completedIndexes when a big number of indexes fail"
+            "{field}: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism \
+             higher than 10^4, Kubernetes might not be able to track completedIndexes when a big number of \
+             indexes fail"
         ));
     }
     let pod = field.child("template").child("spec");

@@ -1,6 +1,6 @@
-//! What the status of a Job may say, and how it may change. Clients of Jobs rely on these rules, whoever manages the
-//! Job; each is enforced only where the write changes what it speaks of, so that a status that breaks one of them can
-//! still be mended.
+//! What the status of a Job may say, and how it may change. Clients of Jobs rely on these rules, whoever
+//! manages the Job; each is enforced only where the write changes what it speaks of, so that a status that
+//! breaks one of them can still be mended.
 
 use std::collections::HashSet;
 

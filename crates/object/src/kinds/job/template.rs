@@ -1,4 +1,5 @@
-//! What of a Job's pod template may change after creation: where its pods run and what they get, while there are none.
+//! What of a Job's pod template may change after creation: where its pods run and what they get, while there
+//! are none.
 
 use super::has_condition;
 use crate::{
@@ -8,8 +9,8 @@ use crate::{
 };
 use k8s_openapi::api::core::v1::Affinity;
 
-/// The template of `new` may differ from that of `before`, the specification of the stored Job `old`, only as far as
-/// the Job's state allows.
+/// The template of `new` may differ from that of `before`, the specification of the stored Job `old`, only as
+/// far as the Job's state allows.
 pub(super) fn validate_update(new: &JobSpec, old: &Job, before: &JobSpec, errors: &mut FieldErrors) {
     let field = || Path::root("spec").child("template");
     if new.template == before.template {
@@ -27,7 +28,8 @@ pub(super) fn validate_update(new: &JobSpec, old: &Job, before: &JobSpec, errors
     }
 }
 
-/// Whether the Job is suspended and has no pods (upstream's rule since 1.36; before, it must never have started).
+/// Whether the Job is suspended and has no pods (upstream's rule since 1.36; before, it must never have
+/// started).
 fn is_at_rest(job: &Job, spec: &JobSpec) -> bool {
     let status = job.status.as_ref();
     let never_started = status.is_none_or(|status| status.start_time.is_none());

@@ -52,9 +52,8 @@ fn a_job_ends_in_two_steps() {
     let at_once = with(complete(), json!({"conditions": conditions(&["Complete"])}));
     assert_eq!(
         faults(&plain(), &none, &at_once),
-        [
-            "status.conditions: cannot set Complete=True condition without the SuccessCriteriaMet=true condition"
-        ]
+        ["status.conditions: cannot set Complete=True condition without the SuccessCriteriaMet=true \
+             condition"]
     );
     let both = with(
         complete(),
@@ -146,7 +145,8 @@ fn indexes_are_readable_disjoint_and_only_of_indexed_jobs() {
     assert_eq!(
         of(&indexed(), "0-", json!("9")),
         [
-            "status.completedIndexes: error parsing completedIndexes: cannot convert string to integer for index: \"\"",
+            "status.completedIndexes: error parsing completedIndexes: cannot convert string to integer for \
+             index: \"\"",
             "status.failedIndexes: error parsing failedIndexes: too large index: \"9\"",
         ]
     );

@@ -6,9 +6,10 @@ use crate::{
     validate::{equal, inclusive_range, scheduling::validate_tolerations},
 };
 
-const UPDATABLE: &str = "pod updates may not change fields other than `spec.containers[*].image`,\
-    `spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing \
-    tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
+const UPDATABLE: &str = "pod updates may not change fields other than \
+    `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` \
+    (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 \
+    if it was previously negative)";
 
 /// Compares the specification of a pod with the one it replaces.
 pub(super) fn validate(new: &PodSpec, old: &PodSpec, errors: &mut FieldErrors) {
@@ -43,7 +44,8 @@ fn validate_containers(new: &[Container], old: &[Container], field: &Path, error
     true
 }
 
-/// A deadline may be set once, and then only come nearer. Returns whether there is a point in looking further.
+/// A deadline may be set once, and then only come nearer. Returns whether there is a point in looking
+/// further.
 fn validate_deadline(new: Option<i64>, old: Option<i64>, errors: &mut FieldErrors) -> bool {
     let field = || Path::root("spec").child("activeDeadlineSeconds");
     let max = i64::from(i32::MAX);

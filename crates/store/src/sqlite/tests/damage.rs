@@ -92,8 +92,15 @@ fn an_emptied_file_beside_its_log_is_refused_and_the_log_kept() {
     assert_eq!(fs::read(copy.path().join("cronlet.db-wal")).unwrap(), before);
 }
 
+/// Makes the index of an unchanged table skip one row, as a damaged index does.
+const INDEX_WITHOUT_AN_ENTRY: &str = "
+    DROP INDEX objects_key;
+    CREATE UNIQUE INDEX objects_key ON objects (kind, namespace, name) WHERE name <> 'object-8';
+    PRAGMA writable_schema = ON;
+    UPDATE sqlite_schema SET sql = substr(sql, 1, instr(sql, ' WHERE') - 1) WHERE name = 'objects_key';";
+
 #[test]
-fn rows_that_were_tampered_with_are_refused_by_name() {
+fn what_was_tampered_with_is_refused_with_the_cause() {
     for (sql, cause) in [
         ("UPDATE objects SET json = replace(json, '8-', '7-') WHERE name = 'object-8'", "object-8"),
         ("UPDATE objects SET name = 'object-99' WHERE name = 'object-8'", "object-99"),
@@ -102,6 +109,9 @@ fn rows_that_were_tampered_with_are_refused_by_name() {
         ("UPDATE meta SET value = 5", "revision"),
         ("UPDATE meta SET value = -1", "out of range"),
         ("DELETE FROM meta", "no rows"),
+        ("DROP TABLE objects", "no such table"),
+        ("DROP INDEX objects_key", "no such index"),
+        (INDEX_WITHOUT_AN_ENTRY, "60 objects have 59 index entries"),
     ] {
         let dir = tempdir().unwrap();
         fs::write(database(dir.path()), &WRITTEN.0).unwrap();

@@ -1,0 +1,14 @@
+//! The program as its users meet it: a real node on loopback, its command line, and real kubectl where there is one.
+
+#[path = "node/bad_input.rs"]
+mod bad_input;
+#[path = "node/commands.rs"]
+mod commands;
+#[path = "node/crash.rs"]
+mod crash;
+#[path = "node/kubectl.rs"]
+mod kubectl;
+#[path = "node/testing.rs"]
+mod testing;
+#[path = "node/tutorial.rs"]
+mod tutorial;

@@ -1,0 +1,103 @@
+//! Strangers: every kubectl found on this machine runs the tutorial's commands against a node.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use crate::testing::{Node, examples, succeeded, text};
+
+/// The kubectl on PATH and its versioned neighbours (`kubectl.1.NN`) of 1.29 and later, which need no protobuf schema.
+fn kubectls() -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let Some(found) = std::env::split_paths(&path).map(|dir| dir.join("kubectl")).find(|file| file.exists()) else {
+        println!("NOT RUN: there is no kubectl on this machine");
+        return Vec::new();
+    };
+    let real = fs::canonicalize(&found).unwrap();
+    let minor = |name: &str| name.strip_prefix("kubectl.1.").and_then(|minor| minor.parse::<u32>().ok());
+    let neighbours = fs::read_dir(real.parent().unwrap_or(Path::new("/"))).unwrap().flatten();
+    let mut kubectls: Vec<PathBuf> = neighbours
+        .filter(|entry| entry.file_name().to_str().and_then(minor).is_some_and(|minor| minor >= 29))
+        .map(|entry| entry.path())
+        .collect();
+    kubectls.sort();
+    if kubectls.is_empty() {
+        kubectls.push(real);
+    }
+    kubectls
+}
+
+struct Kubectl<'a> {
+    program: &'a Path,
+    node: &'a Node,
+    home: tempfile::TempDir,
+}
+
+impl Kubectl<'_> {
+    fn output(&self, words: &str) -> Output {
+        let mut command = Command::new(self.program);
+        command.args(words.split(' ')).env("KUBECONFIG", self.node.kubeconfig()).env("HOME", self.home.path());
+        command.current_dir(examples().join("tutorial")).output().unwrap()
+    }
+
+    fn ok(&self, words: &str) -> String {
+        let output = self.output(words);
+        assert!(
+            output.status.success(),
+            "{} {words}: {}{}",
+            self.program.display(),
+            text(&output.stdout),
+            text(&output.stderr)
+        );
+        succeeded(&output)
+    }
+}
+
+#[test]
+fn the_tutorial_s_commands_work_with_every_kubectl() {
+    for program in kubectls() {
+        println!("with {}", program.display());
+        let node = Node::start(&[]);
+        tutorial(&Kubectl { program: &program, node: &node, home: tempfile::tempdir().unwrap() });
+    }
+}
+
+fn tutorial(kubectl: &Kubectl) {
+    for file in ["batch-task", "pi-calculation", "example-job", "nightly-data-cleanup", "app-config", "env-pod"] {
+        assert!(kubectl.ok(&format!("create -f {file}.yaml")).ends_with("created\n"));
+    }
+    let list = kubectl.ok("get cronjobs");
+    assert!(list.starts_with("NAME                   SCHEDULE      TIMEZONE   SUSPEND   ACTIVE   LAST SCHEDULE"), "{list}");
+    let described = kubectl.ok("describe cronjob batch-task");
+    assert!(described.contains("Schedule:                      */5 * * * *"), "{described}");
+    kubectl.ok("wait --for=condition=Complete job/pi-calculation --timeout=60s");
+    kubectl.ok("wait --for=jsonpath={.status.phase}=Succeeded pod/env-pod --timeout=60s");
+    assert_eq!(kubectl.ok("logs env-pod"), "DATABASE_URL=postgres://db.example.com:5432/app\n");
+    assert_eq!(kubectl.ok(r#"patch cronjob batch-task -p {"spec":{"suspend":true}}"#), "cronjob.batch/batch-task patched\n");
+    assert_eq!(kubectl.ok("get cronjob batch-task -o jsonpath={.spec.suspend}"), "true");
+    kubectl.ok("create job --from=cronjob/nightly-data-cleanup cleanup-now");
+    kubectl.ok("wait --for=jsonpath={.status.conditions[0].reason}=Unschedulable pod -l job-name=cleanup-now --timeout=60s");
+    kubectl.ok("create -f pvc-backup-data.yaml");
+    kubectl.ok("wait --for=condition=Complete job/cleanup-now --timeout=60s");
+    everyday(kubectl);
+    assert_eq!(kubectl.ok("delete cronjob batch-task").split(" deleted").next(), Some("cronjob.batch \"batch-task\""));
+    assert!(!kubectl.output("get cronjob batch-task").status.success());
+}
+
+/// What else people type every day.
+fn everyday(kubectl: &Kubectl) {
+    assert_eq!(kubectl.ok("apply -f batch-task.yaml").lines().last(), Some("cronjob.batch/batch-task configured"));
+    assert_eq!(kubectl.ok("apply -f batch-task.yaml"), "cronjob.batch/batch-task unchanged\n");
+    assert_eq!(kubectl.ok("label cronjob batch-task team=a"), "cronjob.batch/batch-task labeled\n");
+    assert_eq!(kubectl.ok("annotate cronjob batch-task note=b"), "cronjob.batch/batch-task annotated\n");
+    assert!(kubectl.ok("get cronjobs -l team=a -o name").contains("cronjob.batch/batch-task"));
+    assert_eq!(kubectl.ok("create configmap more --from-literal=a=b"), "configmap/more created\n");
+    assert_eq!(kubectl.ok("create secret generic token --from-literal=a=b"), "secret/token created\n");
+    assert_eq!(kubectl.ok("auth can-i create jobs"), "yes\n");
+    assert!(kubectl.ok("get events").contains("SuccessfulCreate"));
+    assert_eq!(kubectl.ok("create namespace other"), "namespace/other created\n");
+    kubectl.ok("create cronjob tick -n other --image=x --schedule=@hourly -- true");
+    assert!(kubectl.ok("delete namespace other").contains("deleted"));
+}

@@ -5,6 +5,7 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,7 +16,7 @@ use tempfile::TempDir;
 pub struct Node {
     child: Child,
     arguments: Vec<String>,
-    directory: TempDir,
+    directory: Arc<TempDir>,
     /// From exec to the ready line, of the latest start.
     pub ready_after: Duration,
 }
@@ -26,7 +27,7 @@ impl Node {
     /// # Errors
     /// If the program is not built or does not become ready.
     pub fn start(arguments: &[&str]) -> anyhow::Result<Self> {
-        let directory = tempfile::tempdir()?;
+        let directory = Arc::new(tempfile::tempdir()?);
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let (child, ready_after) = spawn(&arguments, directory.path())?;
         Ok(Node { child, arguments, directory, ready_after })
@@ -53,9 +54,10 @@ impl Node {
         self.directory.path().join("data")
     }
 
-    /// A directory that goes away with the node.
-    pub fn directory(&self) -> &Path {
-        self.directory.path()
+    /// The node's directory, which goes away when nobody holds it any more. Measurements that are repeated hold it
+    /// until the last: a file system that is still busy with what was just deleted creates files slowly.
+    pub fn directory(&self) -> Arc<TempDir> {
+        self.directory.clone()
     }
 
     /// Resident memory in MiB, from the kernel's own account.
@@ -87,8 +89,8 @@ impl Drop for Node {
 pub fn shim_pid(pod: &Path) -> Option<u32> {
     let journal = fs::read_to_string(pod.join("journal")).ok()?;
     let records = journal.lines().filter_map(|line| serde_json::from_str(line.split_once(' ')?.1).ok());
-    let opened = records.filter(|record: &serde_json::Value| record["event"] == "opened").last()?;
-    let pid = u32::try_from(opened["pid"].as_u64()?).ok()?;
+    let opened = records.filter_map(|record: serde_json::Value| record["event"]["opened"]["pid"].as_u64()).last()?;
+    let pid = u32::try_from(opened).ok()?;
     let command_line = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
     command_line.contains("__shim").then_some(pid)
 }

@@ -59,7 +59,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 fn torture(arguments: &Arguments, seed: u64) -> anyhow::Result<()> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut node = Node::start(&["--runtime", "process"])?;
-    let load = load::Load::new(node.directory(), arguments.seconds)?;
+    let load = load::Load::new(node.directory().path(), arguments.seconds)?;
     let began = client::now();
     Client::new(&node)?.create_all(load.cronjobs(arguments.cronjobs).chain(load.jobs(arguments.pods, &mut random)))?;
     let mut kills = kill_times(arguments, &mut random);

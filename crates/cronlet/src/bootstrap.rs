@@ -64,6 +64,8 @@ pub struct Server {
     pub store: Store,
     /// The logs of its pods.
     pub logs: PodLogs,
+    /// Why the node cannot go on, once it cannot.
+    pub failure: oneshot::Receiver<String>,
     runtime: Option<Arc<Runtime>>,
     inbox: Inbox,
     node: JoinHandle<()>,
@@ -103,12 +105,14 @@ pub async fn start(options: &Options) -> anyhow::Result<Server> {
         time_zone: TimeZone::system(),
         cluster_ca: Some(pki.authority.clone()),
     };
-    let parts = node::Parts { store: store.clone(), clock, settings, runtime: runtime.clone(), ids };
+    let (failed, failure) = oneshot::channel();
+    let failed = Box::new(|reason| drop(failed.send(reason)));
+    let parts = node::Parts { store: store.clone(), clock, settings, runtime: runtime.clone(), ids, failed };
     let node = node::start(parts, inbox.clone(), outbox)?;
     let tls = cronlet_server::server_config(&pki)?;
     let (close, closed) = oneshot::channel();
     let serving = tokio::spawn(cronlet_server::serve(listener, tls, api, async { drop(closed.await) }));
-    Ok(Server { url, kubeconfig, store, logs, runtime, inbox, node, close, serving })
+    Ok(Server { url, kubeconfig, store, logs, failure, runtime, inbox, node, close, serving })
 }
 
 impl Server {

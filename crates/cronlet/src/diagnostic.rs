@@ -175,7 +175,13 @@ mod tests {
             message: "Job.batch \"x\" is invalid".into(),
             causes: vec![Cause { field: "spec.parallelism".into(), message: "Invalid value: -1: must be ≥ 0".into() }],
         };
-        insta::assert_snapshot!(manifest.refusal(&refused.into()).trim_end(), @"");
+        insta::assert_snapshot!(manifest.refusal(&refused.into()).trim_end(), @r"
+        error: spec.parallelism: Invalid value: -1: must be ≥ 0
+         --> job.yaml:6:16
+          |
+        6 |   parallelism: -1
+          |                ^^
+        ");
     }
 
     #[test]

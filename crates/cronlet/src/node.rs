@@ -88,6 +88,8 @@ pub struct Parts {
     pub runtime: Option<Arc<Runtime>>,
     /// Seeded from the operating system.
     pub ids: Ids,
+    /// Called once if the loop cannot go on, with the reason.
+    pub failed: Box<dyn FnOnce(String) + Send>,
 }
 
 /// Starts the loop on a thread of its own.
@@ -159,6 +161,7 @@ impl Node {
     fn take(&mut self, input: Input) -> bool {
         match input {
             Input::Committed(changes) => self.committed(&changes),
+            Input::Planned(_, _, Err(refusal @ Refusal::Stopped { .. })) => return self.give_up(&refusal),
             Input::Planned(work, seen, result) => self.planned(&work, seen, result),
             Input::Report(report) => self.pods.report(report, self.parts.clock.now()),
             Input::Reported(uid, result) => self.pods.reported(&uid, result, self.parts.clock.now()),
@@ -166,6 +169,13 @@ impl Node {
             Input::Stop => return false,
         }
         true
+    }
+
+    /// The store takes no writes any more: nothing that is decided could be kept.
+    fn give_up(&mut self, refusal: &Refusal) -> bool {
+        let reason = self.parts.store.failure().map_or_else(|| refusal.to_string(), |failure| failure.to_string());
+        std::mem::replace(&mut self.parts.failed, Box::new(drop))(reason);
+        false
     }
 
     fn committed(&mut self, changes: &[Change]) {

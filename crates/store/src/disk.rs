@@ -94,7 +94,7 @@ impl DiskError {
     }
 }
 
-/// Why a store cannot be opened. Nothing was changed.
+/// Why a store cannot be opened. Nothing that is stored was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The data directory is something else.
@@ -148,6 +148,12 @@ pub enum OpenError {
         found: u32,
         /// The newest format this program can read.
         known: u32,
+    },
+    /// The file system lacks what a write-ahead log needs, as network file systems do.
+    #[error("the file system of {path} has no shared memory: choose a data directory on a local one")]
+    NoSharedMemory {
+        /// The database file.
+        path: PathBuf,
     },
     /// The content cannot be read.
     #[error(transparent)]

@@ -57,9 +57,7 @@ fn log_to_stderr() {
 async fn serve(up: &Up, options: &Options, manifests: &[FileManifest]) -> anyhow::Result<ExitCode> {
     // Before the node is ready: a signal that comes early must not kill it half-way.
     let mut signals = Signals::new()?;
-    let server = bootstrap::start(options).await?;
-    println!("cronlet ready {} kubeconfig={}", server.url, server.kubeconfig.display());
-    io::stdout().flush()?;
+    let mut server = bootstrap::start(options).await?;
     if up.logs {
         show::outputs(&server);
     }
@@ -67,8 +65,16 @@ async fn serve(up: &Up, options: &Options, manifests: &[FileManifest]) -> anyhow
         server.stop(up.stop_pods).await;
         return Err(error);
     }
+    println!("cronlet ready {} kubeconfig={}", server.url, server.kubeconfig.display());
+    io::stdout().flush()?;
     say_what_next(&server, manifests);
-    signals.next().await;
+    select! {
+        () = signals.next() => {}
+        Ok(reason) = &mut server.failure => {
+            server.stop(false).await;
+            bail!("the store failed: {reason}\nhint: pods run on; start the node again when the cause is mended");
+        }
+    }
     let pods = server.pods();
     let mut stopping = Box::pin(server.stop(up.stop_pods));
     select! {

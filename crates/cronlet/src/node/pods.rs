@@ -14,6 +14,7 @@ use cronlet_object::{
 use cronlet_runtime::{Report, Runtime};
 use cronlet_store::{Committed, Refusal, Store};
 use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
 use tracing::warn;
 
 use super::{Inbox, Input};
@@ -47,9 +48,9 @@ impl Pods {
         Pods { store, runtime, inbox, node_name, ids, reports: HashMap::new(), retries: BTreeSet::new() }
     }
 
-    /// Hands a pod to the runtime, which looks itself whether there is anything to do.
+    /// Hands a pod to the runtime if it is bound to this node. The runtime looks itself whether there is anything to do.
     pub fn sync(&self, pod: &Arc<Object>, snapshot: &Snapshot) {
-        if let Some(runtime) = &self.runtime {
+        if let Some(runtime) = self.runtime.as_ref().filter(|_| is_bound(pod)) {
             runtime.sync(pod, snapshot);
         }
     }
@@ -59,7 +60,7 @@ impl Pods {
         let Some(runtime) = &self.runtime else { return };
         let object = change.object();
         match (object.kind(), &change.new) {
-            (Kind::Pod, Some(pod)) => runtime.sync(pod, snapshot),
+            (Kind::Pod, Some(pod)) => self.sync(pod, snapshot),
             (Kind::Pod, None) => {
                 self.reports.remove(&object.meta().uid);
                 runtime.remove(&object.meta().uid);
@@ -164,6 +165,21 @@ impl Pods {
             self.retries.insert((at, key));
         }
     }
+}
+
+/// Whether a pod has been given to a node, of which there is one.
+fn is_bound(pod: &Object) -> bool {
+    #[derive(Deserialize)]
+    struct Binding {
+        spec: Spec,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Spec {
+        #[serde(default)]
+        node_name: String,
+    }
+    serde_json::from_str::<Binding>(pod.json()).is_ok_and(|binding| !binding.spec.node_name.is_empty())
 }
 
 /// The writes that say what a report says: the pod's status, the end of a deleted pod, and the events.

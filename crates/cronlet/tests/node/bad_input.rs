@@ -168,7 +168,7 @@ fn a_full_disk_refuses_writes_and_recovers() {
         println!("NOT RUN: only root can mount a small file system");
         return;
     }
-    // In a mount namespace of its own: the node on 4 MiB, filled from outside through its own API.
+    // A node on 4 MiB, a quarter of which is somebody else's file, filled through its own API.
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     fs::create_dir(&data).unwrap();
@@ -178,6 +178,8 @@ fn a_full_disk_refuses_writes_and_recovers() {
         return;
     }
     let unmount = Unmount(data.clone());
+    let filler = data.join("filler");
+    fs::write(&filler, vec![0; 1 << 20]).unwrap();
     let node = Node::start_in(&["--runtime", "none"], directory);
     let path = "/api/v1/namespaces/default/configmaps";
     let config_map = |name: &str, bytes: usize| {
@@ -193,10 +195,13 @@ fn a_full_disk_refuses_writes_and_recovers() {
         assert!(accepted < 100, "4 MiB hold no more than that");
     };
     assert_eq!(refusal["code"], 500, "{refusal}");
-    assert!(refusal["message"].as_str().unwrap().contains("full"), "{refusal}");
+    assert!(refusal["message"].as_str().unwrap().contains("no space left"), "{refusal}");
     let list = node.get(path);
     let fillers = list["items"].as_array().unwrap().iter().filter(|item| item["metadata"]["name"].as_str().unwrap().starts_with("filler"));
     assert_eq!(fillers.count(), accepted, "what was refused is not there");
+    fs::remove_file(filler).unwrap();
+    let (code, status) = node.post(path, config_map("afterwards", 100_000));
+    assert_eq!(code, 201, "with room on the disk, writing resumes: {status}");
     drop(node);
     drop(unmount);
 }

@@ -21,12 +21,6 @@ use crate::{
 /// Read and write for the owner alone: the database holds secrets. SQLite gives its other files the same.
 const FILE_MODE: u32 = 0o600;
 
-/// What a file turns out to be.
-enum Found {
-    Empty,
-    Format(u32),
-}
-
 /// Opens the database file, or makes a new one.
 pub(super) fn file(path: &Path) -> Result<Connection, OpenError> {
     let length = prepare(path)?;
@@ -34,11 +28,9 @@ pub(super) fn file(path: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(opened)?;
     connection.busy_timeout(Duration::from_millis(SQLITE_LOCK_WAIT_MS_MAX)).map_err(opened)?;
-    let found = if length == 0 { Found::Empty } else { identify(&connection, path)? };
+    let found = if length == 0 { 0 } else { identify(&connection, path)? };
     let known = u32::try_from(STEPS.len()).expect("few formats");
-    if let Found::Format(found) = found
-        && found > known
-    {
+    if found > known {
         return Err(OpenError::Newer { path: path.to_owned(), found, known });
     }
     fs::set_permissions(path, Permissions::from_mode(FILE_MODE))
@@ -47,10 +39,9 @@ pub(super) fn file(path: &Path) -> Result<Connection, OpenError> {
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)).map_err(opened)?;
     if mode != "wal" {
-        let cause = "its file system has no shared memory: choose a data directory on a local one".into();
-        return Err(DiskError::Io { path: path.to_owned(), cause }.into());
+        return Err(OpenError::NoSharedMemory { path: path.to_owned() });
     }
-    if !matches!(found, Found::Format(found) if found == known) {
+    if found < known {
         migrate(&mut connection, STEPS).map_err(opened)?;
     }
     Ok(connection)
@@ -88,7 +79,8 @@ fn wal(path: &Path) -> PathBuf {
     wal.into()
 }
 
-fn identify(connection: &Connection, path: &Path) -> Result<Found, OpenError> {
+/// The format of a database of ours; 0 if its creation was interrupted before the tables were there.
+fn identify(connection: &Connection, path: &Path) -> Result<u32, OpenError> {
     let header = || {
         let id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
         let format: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -97,9 +89,8 @@ fn identify(connection: &Connection, path: &Path) -> Result<Found, OpenError> {
     };
     let foreign = |cause: String| OpenError::NotADatabase { path: path.to_owned(), cause };
     match header().map_err(|error| refuse(path, error))? {
-        (APPLICATION_ID, format, _) => Ok(Found::Format(format)),
-        // Creation was interrupted: the header was written, the tables were not.
-        (0, 0, 0) => Ok(Found::Empty),
+        (APPLICATION_ID, format, _) => Ok(format),
+        (0, 0, 0) => Ok(0),
         (0, ..) => Err(foreign("it is another program's SQLite database".into())),
         (id, ..) => Err(foreign(format!("it is an SQLite database of application {id:#x}"))),
     }

@@ -131,15 +131,18 @@ fn long_functions(name: &str, text: &str) -> Vec<String> {
     for (start, line) in lines.iter().enumerate() {
         let indent = line.len() - line.trim_start().len();
         let words = line.trim_start();
-        if words.starts_with("//") || !words.split('(').next().is_some_and(|head| is_fn(head)) {
+        if words.starts_with("//") || !words.split('(').next().is_some_and(is_fn) {
+            continue;
+        }
+        // What ends in a semicolon before any brace opens is a declaration without a body.
+        let signature_end = lines[start..].iter().find(|l| l.ends_with('{') || l.ends_with(';') || l.ends_with('}'));
+        if !signature_end.is_some_and(|l| l.ends_with('{')) {
             continue;
         }
         let closing = format!("{}}}", " ".repeat(indent));
         let end = lines[start..].iter().position(|l| *l == closing).map_or(start, |offset| start + offset);
-        // A declaration without a body ends before the next brace of that depth belongs to something else.
-        let body = lines[start..=end].iter().any(|l| l.ends_with('{'));
         let length = end - start + 1;
-        if body && length > FUNCTION_LINES_MAX {
+        if length > FUNCTION_LINES_MAX {
             problems.push(format!("{name}:{}: {length} lines in a function; at most {FUNCTION_LINES_MAX}", start + 1));
         }
     }

@@ -183,7 +183,7 @@ pub(crate) fn domain_prefixed_path(value: &str, field: &Path, errors: &mut Field
 
 /// The text must be an IP address (upstream `IsValidIP`).
 pub(crate) fn ip_address(value: &str, field: impl FnOnce() -> Path, errors: &mut FieldErrors) {
-    if value.parse::<std::net::IpAddr>().is_err() {
+    if value.parse::<core::net::IpAddr>().is_err() {
         errors.invalid(&field(), value, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
     }
 }

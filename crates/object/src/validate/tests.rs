@@ -257,6 +257,10 @@ fn sources_of_volumes_are_complete() {
             .starts_with("hostPath.type: Unsupported value: \"Dir\"")
     );
     assert_eq!(volume_faults(json!({"secret": {}})), ["secret.secretName: Required value"]);
+}
+
+#[test]
+fn files_of_volumes_stay_in_their_directory() {
     assert_eq!(
         volume_faults(
             json!({"configMap": {"name": "c", "defaultMode": 512, "items": [{"key": "", "path": "..a"}]}})

@@ -124,8 +124,9 @@ fn the_end_of_the_log_stands_in_for_the_last_message() {
     node.create(&pod("few", "for i in $(seq 100); do echo $i; done; exit 1", policy.clone()));
     let last: String = (21..=100).map(|i| format!("{i}\n")).collect();
     assert_eq!(message_of(&mut node, "few").unwrap(), last);
-    node.create(&pod("long", "yes 0123456 | head -c 8000; exit 1", policy.clone()));
-    assert_eq!(message_of(&mut node, "long").unwrap(), "0123456\n".repeat(2048 / 8));
+    let line = format!("{}\n", "x".repeat(63));
+    node.create(&pod("long", &format!("yes {} | head -c 6400; exit 1", line.trim_end()), policy.clone()));
+    assert_eq!(message_of(&mut node, "long").unwrap(), line.repeat(2048 / 64));
     node.create(&pod("good", "echo fine", policy.clone()));
     assert_eq!(message_of(&mut node, "good"), None);
     node.create(&pod("said", "echo log; echo message > /dev/termination-log; exit 1", policy));

@@ -56,7 +56,7 @@ fn a_volume_may_be_where_nothing_is() {
     let mut node = Node::new(dir.path());
     let mount = json!({ "name": "v", "mountPath": "/cronlet-test/a/data" });
     let init = json!({ "name": "i", "command": ["sh", "-c", "echo shared > /cronlet-test/a/data/file"], "volumeMounts": [mount] });
-    let mut pod = with("p", "cat /cronlet-test/a/data/file; stat -c %a /cronlet-test/a/data; ls / | wc -l; test -e /proc/self", json!({ "emptyDir": {} }), mount.clone());
+    let mut pod = with("p", "cat /cronlet-test/a/data/file; stat -c %a /cronlet-test/a/data; ls -A / | wc -l; test -e /proc/self", json!({ "emptyDir": {} }), mount.clone());
     pod.spec.as_mut().unwrap().init_containers = Some(vec![serde_json::from_value(init).unwrap()]);
     let entries = fs::read_dir("/").unwrap().count();
     assert_eq!(run(&mut node, &pod), (Some(0), format!("shared\n777\n{}\n", entries + 1)));
@@ -234,7 +234,7 @@ fn a_user_of_its_own_can_use_its_volumes() {
     let dir = tempfile::tempdir().unwrap();
     let mut node = Node::new(dir.path());
     store_settings(&mut node, "hello\n");
-    let mut pod = with("p", "id -u; id -G; cat /cronlet-test/f/greeting", json!({ "configMap": { "name": "settings", "defaultMode": 0o400 } }), json!({ "mountPath": "/cronlet-test/f" }));
+    let mut pod = with("p", "id -u; echo $(id -G | tr ' ' '\\n' | sort); cat /cronlet-test/f/greeting", json!({ "configMap": { "name": "settings", "defaultMode": 0o400 } }), json!({ "mountPath": "/cronlet-test/f" }));
     let context = json!({ "runAsUser": 65534, "runAsGroup": 65534, "fsGroup": 4242, "supplementalGroups": [4243] });
     pod.spec.as_mut().unwrap().security_context = Some(serde_json::from_value(context).unwrap());
     if !rustix::process::geteuid().is_root() {
@@ -244,5 +244,5 @@ fn a_user_of_its_own_can_use_its_volumes() {
         return;
     }
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
-    assert_eq!(run(&mut node, &pod), (Some(0), "65534\n65534 4243 4242\nhello\n".into()));
+    assert_eq!(run(&mut node, &pod), (Some(0), "65534\n4242 4243 65534\nhello\n".into()));
 }

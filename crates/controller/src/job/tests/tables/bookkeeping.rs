@@ -1,4 +1,4 @@
-//! The tables of upstream's helpers: indexes, delays, policies, conditions.
+//! The tables of upstream's small functions: indexes, delays, policies, conditions.
 
 use std::collections::BTreeMap;
 

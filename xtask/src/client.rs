@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use crate::node::Node;
 
-/// Requests under way at once.
-const CONCURRENCY: usize = 32;
+/// Requests under way at once where many objects are created as fast as possible.
+pub const CONCURRENCY: usize = 32;
 
 /// An HTTPS client with a runtime of its own.
 pub struct Client {
@@ -50,14 +50,26 @@ impl Client {
         Ok(self.runtime.block_on(self.inner.request_text(Request::get(path).body(Vec::new())?))?)
     }
 
-    /// POSTs objects, several at a time, and says for each name when its request was sent (ns since 1970).
+    /// POSTs objects, many at a time. See [`Client::create`].
     ///
     /// # Errors
     /// If the server refuses one.
     pub fn create_all(&self, objects: impl IntoIterator<Item = Value>) -> anyhow::Result<Vec<(String, i128)>> {
+        self.create(objects, CONCURRENCY)
+    }
+
+    /// POSTs objects, so many at a time, and says for each name when its request was sent (ns since 1970).
+    ///
+    /// # Errors
+    /// If the server refuses one.
+    pub fn create(
+        &self,
+        objects: impl IntoIterator<Item = Value>,
+        concurrency: usize,
+    ) -> anyhow::Result<Vec<(String, i128)>> {
         let queue = Arc::new(Mutex::new(objects.into_iter().collect::<Vec<_>>().into_iter()));
         self.runtime.block_on(async {
-            let workers: Vec<_> = (0..CONCURRENCY).map(|_| tokio::spawn(create(self.inner.clone(), queue.clone()))).collect();
+            let workers: Vec<_> = (0..concurrency).map(|_| tokio::spawn(create(self.inner.clone(), queue.clone()))).collect();
             let mut sent = Vec::new();
             for worker in workers {
                 sent.extend(worker.await??);

@@ -36,7 +36,7 @@ enum Input {
     /// The commit of a plan that was made at this revision was answered.
     Planned(Work, u64, Result<Committed, Refusal>),
     /// The runtime saw a pod change.
-    Report(Report),
+    Report(Box<Report>),
     /// The commit of a pod's report was answered.
     Reported(Arc<str>, Result<Committed, Refusal>),
     /// The set time has come, or the clock was stepped.
@@ -59,7 +59,7 @@ impl Inbox {
 
     /// Tells the loop what the runtime saw.
     pub fn report(&self, report: Report) {
-        self.send(Input::Report(report));
+        self.send(Input::Report(Box::new(report)));
     }
 
     /// Asks the loop to end.
@@ -161,9 +161,9 @@ impl Node {
     fn take(&mut self, input: Input) -> bool {
         match input {
             Input::Committed(changes) => self.committed(&changes),
-            Input::Planned(_, _, Err(refusal @ Refusal::Stopped { .. })) => return self.give_up(&refusal),
+            Input::Planned(_, _, Err(refusal @ Refusal::Stopped)) => return self.give_up(&refusal),
             Input::Planned(work, seen, result) => self.planned(&work, seen, result),
-            Input::Report(report) => self.pods.report(report, self.parts.clock.now()),
+            Input::Report(report) => self.pods.report(*report, self.parts.clock.now()),
             Input::Reported(uid, result) => self.pods.reported(&uid, result, self.parts.clock.now()),
             Input::Alarm => {}
             Input::Stop => return false,

@@ -28,7 +28,8 @@ fn cpu_ms() -> (f64, f64) {
 
 fn main() {
     cronlet_runtime::shim::main_if_requested();
-    let arg = |n: usize, default: usize| std::env::args().nth(n).and_then(|a| a.parse().ok()).unwrap_or(default);
+    let arg =
+        |n: usize, default: usize| std::env::args().nth(n).and_then(|a| a.parse().ok()).unwrap_or(default);
     let (count, parallel) = (arg(1, 500), arg(2, 1));
     let dir = tempfile::tempdir_in(std::env::args().nth(3).unwrap_or("/tmp".into())).unwrap();
     let (sender, reports) = channel();

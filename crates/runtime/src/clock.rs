@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 
 /// The time now.
-#[allow(clippy::disallowed_methods, reason = "the edge of the shim: everything below takes the time as a parameter")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the edge of the shim: everything below takes the time as a parameter"
+)]
 pub(crate) fn now() -> Timestamp {
     Timestamp::now()
 }

@@ -36,13 +36,20 @@ pub(crate) struct Told<'a> {
 pub(crate) fn between(pod: &api::Pod, old: Told<'_>, new: Told<'_>) -> Vec<ReportedEvent> {
     let mut events = Vec::new();
     let Some(status) = new.status else { return events };
-    for (field, of) in [("initContainers", init as fn(&PodStatus) -> &[ContainerStatus]), ("containers", regular)] {
+    for (field, of) in
+        [("initContainers", init as fn(&PodStatus) -> &[ContainerStatus]), ("containers", regular)]
+    {
         for container in of(status) {
-            let before = old.status.and_then(|old| of(old).iter().find(|before| before.name == container.name));
+            let before =
+                old.status.and_then(|old| of(old).iter().find(|before| before.name == container.name));
             let field_path = format!("spec.{field}{{{}}}", container.name);
             let mut notes = container_notes(pod, before, container);
             notes.extend(killing(container, old.state, new.state));
-            events.extend(notes.into_iter().map(|event| ReportedEvent { field_path: Some(field_path.clone()), ..event }));
+            events.extend(
+                notes
+                    .into_iter()
+                    .map(|event| ReportedEvent { field_path: Some(field_path.clone()), ..event }),
+            );
         }
     }
     mount_failures(old.status, status, &mut events);
@@ -77,9 +84,14 @@ fn ended(status: &ContainerStatus) -> Option<&ContainerStateTerminated> {
     latest.or_else(|| status.last_state.as_ref()?.terminated.as_ref().filter(|_| waiting(status).is_some()))
 }
 
-fn container_notes(pod: &api::Pod, before: Option<&ContainerStatus>, now: &ContainerStatus) -> Vec<ReportedEvent> {
+fn container_notes(
+    pod: &api::Pod,
+    before: Option<&ContainerStatus>,
+    now: &ContainerStatus,
+) -> Vec<ReportedEvent> {
     let mut notes = Vec::new();
-    let is_new = now.container_id.is_some() && before.is_none_or(|before| before.container_id != now.container_id);
+    let is_new =
+        now.container_id.is_some() && before.is_none_or(|before| before.container_id != now.container_id);
     let start_error = ended(now).filter(|ended| ended.reason.as_deref() == Some("StartError"));
     if is_new {
         notes.push(note(EventType::Normal, "Created", CREATED.to_owned()));

@@ -17,7 +17,7 @@ use std::{
 use jiff::Timestamp;
 use rustix::{
     fs::{FlockOperation, fcntl_lock},
-    process::{Flock, FlockOffsetType, FlockType, fcntl_getlk},
+    process::{Flock, FlockOffsetType, FlockType, Pid, fcntl_getlk},
 };
 use serde::{Deserialize, Serialize};
 
@@ -170,7 +170,8 @@ impl Record {
         out.extend_from_slice(&[b' '; PREFIX_BYTES]);
         serde_json::to_writer(&mut *out, self).expect("records serialise to JSON");
         let checksum = crc32fast::hash(&out[start + PREFIX_BYTES..]);
-        write!(&mut out[start..start + PREFIX_BYTES - 1], "{checksum:08x}").expect("the prefix has room for it");
+        write!(&mut out[start..start + PREFIX_BYTES - 1], "{checksum:08x}")
+            .expect("the prefix has room for it");
         out.push(b'\n');
     }
 
@@ -254,10 +255,15 @@ impl Reader {
     /// # Errors
     /// If the file system does not know of locks.
     pub fn shim(&self) -> io::Result<Option<i32>> {
-        let lock =
-            Flock { start: 0, length: 0, pid: None, typ: FlockType::WriteLock, offset_type: FlockOffsetType::Set };
+        let lock = Flock {
+            start: 0,
+            length: 0,
+            pid: None,
+            typ: FlockType::WriteLock,
+            offset_type: FlockOffsetType::Set,
+        };
         let holder = fcntl_getlk(&self.file, &lock)?;
-        Ok(holder.and_then(|holder| holder.pid).map(|pid| pid.as_raw_pid()))
+        Ok(holder.and_then(|holder| holder.pid).map(Pid::as_raw_pid))
     }
 }
 
@@ -274,7 +280,8 @@ impl Writer {
     /// Begins the journal of the pod whose directory is `pod_dir`.
     pub(crate) fn create(pod_dir: &Path) -> io::Result<Self> {
         let mut options = File::options();
-        let file = options.write(true).create(true).truncate(true).mode(0o600).open(pod_dir.join(FILE_NAME))?;
+        let file =
+            options.write(true).create(true).truncate(true).mode(0o600).open(pod_dir.join(FILE_NAME))?;
         Ok(Writer { file, seq: 0, pending: Vec::new(), pending_final: false })
     }
 

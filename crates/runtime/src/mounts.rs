@@ -86,10 +86,10 @@ pub(crate) fn set_up(container: &spec::Container, stage: &Path) -> Result<Option
     attachments.sort_by_key(|attachment| attachment.target.components().count());
     let mut mirrors = Mirrors::new(stage, namespace);
     for attachment in &attachments {
-        if let Err(message) = attach(attachment, &mut mirrors) {
-            if attachment.required {
-                return Err(Refused { volume: attachment.volume.to_owned(), message });
-            }
+        if let Err(message) = attach(attachment, &mut mirrors)
+            && attachment.required
+        {
+            return Err(Refused { volume: attachment.volume.to_owned(), message });
         }
     }
     Ok(message_file)
@@ -148,7 +148,7 @@ fn detached(mount: &spec::Mount) -> Result<(OwnedFd, bool), String> {
     let failed = |error: io::Error| format!("cannot open {}: {error}", place());
     let root = open_path(&mount.source).map_err(failed)?;
     let source = match &mount.sub_path {
-        Some(path) => open_sub_path(root, path).map_err(failed)?,
+        Some(path) => open_sub_path(&root, path).map_err(failed)?,
         None => root,
     };
     let is_dir = is_dir(&source).map_err(failed)?;
@@ -161,25 +161,25 @@ fn detached(mount: &spec::Mount) -> Result<(OwnedFd, bool), String> {
 
 /// Opens a path inside a volume, which may not lead out of it by any way. Directories that are missing are created
 /// (upstream's behaviour), with the permissions of the volume.
-fn open_sub_path(volume: OwnedFd, path: &str) -> io::Result<OwnedFd> {
-    let permissions = Mode::from_raw_mode(fstat(&volume)?.st_mode & 0o7777);
+fn open_sub_path(volume: &OwnedFd, path: &str) -> io::Result<OwnedFd> {
+    let permissions = Mode::from_raw_mode(fstat(volume)?.st_mode & 0o7777);
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     let open_below = |dir: &OwnedFd, path: &str| openat2(dir, path, O_PATH, Mode::empty(), resolve);
-    match open_below(&volume, path) {
+    match open_below(volume, path) {
         Err(rustix::io::Errno::NOENT) => {}
         opened => return Ok(opened?),
     }
     // Each step resolves from the volume's root, because a symbolic link may lead up, if only within the volume.
     let mut prefix = PathBuf::new();
-    let mut dir = rustix::io::dup(&volume)?;
+    let mut dir = rustix::io::dup(volume)?;
     for component in Path::new(path).components() {
         prefix.push(component);
         let text = prefix.to_str().ok_or(io::ErrorKind::InvalidInput)?;
         let name = component.as_os_str().to_str().ok_or(io::ErrorKind::InvalidInput)?;
-        dir = match open_below(&volume, text) {
+        dir = match open_below(volume, text) {
             Err(rustix::io::Errno::NOENT) => {
                 mkdirat(&dir, name, permissions)?;
-                open_below(&volume, text)?
+                open_below(volume, text)?
             }
             opened => opened?,
         };
@@ -225,7 +225,9 @@ pub(crate) fn mount_memory(volumes: &[spec::MemoryVolume]) -> Result<(), Refused
         }
         let options = CString::new(options).expect("names and numbers have no null bytes");
         mount("tmpfs", &volume.path, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, options.as_c_str())
-            .map_err(|error| refuse(volume, format!("cannot mount a volume in memory: {}", io::Error::from(error))))?;
+            .map_err(|error| {
+                refuse(volume, format!("cannot mount a volume in memory: {}", io::Error::from(error)))
+            })?;
     }
     Ok(())
 }

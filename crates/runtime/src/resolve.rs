@@ -100,7 +100,8 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Resolved, Vec<Blocked>> {
     let metadata = &inputs.pod.metadata;
     let spec = inputs.pod.spec.clone().unwrap_or_default();
     let uid = metadata.uid.clone().unwrap_or_default();
-    let (namespace, name) = (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default());
+    let (namespace, name) =
+        (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default());
     let mut blocked = Vec::new();
     let volumes = volume::plan_all(&inputs, &spec, &mut blocked);
     let mut containers = Vec::new();
@@ -114,9 +115,9 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Resolved, Vec<Blocked>> {
         return Err(blocked);
     }
     let log_root = &inputs.node.log_root;
-    let deadline = spec.active_deadline_seconds.and_then(|seconds| {
-        inputs.start_time.checked_add(SignedDuration::from_secs(seconds)).ok()
-    });
+    let deadline = spec
+        .active_deadline_seconds
+        .and_then(|seconds| inputs.start_time.checked_add(SignedDuration::from_secs(seconds)).ok());
     let pod = Pod {
         version: spec::VERSION,
         handler: Handler::Process,
@@ -174,9 +175,8 @@ fn resolve_container(
     role: Role,
     volumes: &[Volume],
 ) -> Result<Container, Blocked> {
-    let refuse = |reason| {
-        move |message| Blocked::Container { container: container.name.clone(), reason, message }
-    };
+    let refuse =
+        |reason| move |message| Blocked::Container { container: container.name.clone(), reason, message };
     let identity = identity::resolve(inputs, spec, container).map_err(refuse(CONFIG_ERROR))?;
     let home = inputs.node.users.home(identity.as_ref().map(|identity| identity.uid));
     let env = environment::resolve(inputs, spec, container, &home).map_err(refuse(CONFIG_ERROR))?;

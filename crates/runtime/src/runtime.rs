@@ -24,7 +24,7 @@ use cronlet_object::{
     api::{PersistentVolumeClaim, PodStatus},
     claim,
 };
-use rustix::process::{getegid, geteuid, getgroups};
+use rustix::process::{Gid, getegid, geteuid, getgroups};
 
 use self::{
     link::Watcher,
@@ -127,7 +127,8 @@ impl Runtime {
             users: users(),
         };
         make_dirs(&facts)?;
-        let watcher = Watcher::new().map_err(|source| RuntimeError::System { step: "watch shims", source })?;
+        let watcher =
+            Watcher::new().map_err(|source| RuntimeError::System { step: "watch shims", source })?;
         let queue = Queue::new(config.pods_max);
         let (executable, clock) = (config.executable, config.clock);
         let shared = Arc::new(Shared { facts, executable, clock, report, watcher, queue });
@@ -181,9 +182,9 @@ impl Runtime {
         }
     }
 
-    /// Ends all pods, each within its grace period, and waits until they have ended.
+    /// Ends all pods, each within its grace period, and waits until they have ended. No other is started any more.
     pub async fn stop_all(&self) {
-        self.shared.queue.change_all(|wanted| wanted.stop = true);
+        self.shared.queue.stop_all();
         self.shared.queue.all_stopped().await;
     }
 
@@ -207,7 +208,7 @@ impl Drop for Runtime {
 
 /// The node's own user, and the users of this machine.
 fn users() -> Users {
-    let groups = getgroups().unwrap_or_default().into_iter().map(|group| group.as_raw()).collect();
+    let groups = getgroups().unwrap_or_default().into_iter().map(Gid::as_raw).collect();
     // Without the file nobody has a home directory.
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
     Users::new(geteuid().as_raw(), getegid().as_raw(), groups, &passwd)

@@ -73,7 +73,11 @@ fn run(pod_dir: OsString) -> i32 {
     }
 }
 
-fn supervise(dir: &Path, journal: &mut journal::Writer, records: &[journal::Record]) -> Result<(), ShimError> {
+fn supervise(
+    dir: &Path,
+    journal: &mut journal::Writer,
+    records: &[journal::Record],
+) -> Result<(), ShimError> {
     let pod = journal::specification(records).ok_or(ShimError::Unspecified)?;
     if pod.version != spec::VERSION {
         return Err(ShimError::Version(pod.version));

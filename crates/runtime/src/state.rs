@@ -219,7 +219,8 @@ impl Container {
 
 impl Backoff {
     fn is_forgotten(&self, ended: Timestamp) -> bool {
-        ended.duration_since(self.updated) > SignedDuration::from_secs(limits::RESTART_DELAY_FORGOTTEN_SECONDS)
+        ended.duration_since(self.updated)
+            > SignedDuration::from_secs(limits::RESTART_DELAY_FORGOTTEN_SECONDS)
     }
 }
 

@@ -4,8 +4,8 @@ mod conditions;
 mod phase;
 
 use cronlet_object::api::{
-    self, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus,
-    PodStatus, Time,
+    self, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
+    ContainerStatus, PodStatus, Time,
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{HostIP, PodIP};
@@ -108,7 +108,8 @@ fn parts<'a>(observed: Observed<'a>, spec: &'a api::PodSpec) -> impl Iterator<It
             role,
             container,
             record: run.and_then(|((_, state), position)| state.containers.get(position)),
-            restart_at: run.and_then(|((spec, state), position)| lifecycle::restart_at(spec, state, position)),
+            restart_at: run
+                .and_then(|((spec, state), position)| lifecycle::restart_at(spec, state, position)),
         }
     })
 }
@@ -207,7 +208,8 @@ fn waiting_again(observed: Observed<'_>, part: Part<'_>) -> Option<ContainerStat
     }
     let delay = record.restart_delay().as_secs();
     // Restarted at once the first time, it does not wait.
-    (delay > 0).then(|| waiting("CrashLoopBackOff", Some(back_off_message(observed.pod, part.container, delay))))
+    (delay > 0)
+        .then(|| waiting("CrashLoopBackOff", Some(back_off_message(observed.pod, part.container, delay))))
 }
 
 fn back_off_message(pod: &api::Pod, container: &api::Container, delay_seconds: i64) -> String {

@@ -37,14 +37,18 @@ macro_rules! tests {
 fn main() -> ExitCode {
     cronlet_runtime::shim::main_if_requested();
     servers::main_if_requested();
-    let filters: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let filters: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let mut all = [lives::TESTS, outputs::TESTS, servers::TESTS].concat();
     if servers::has_namespaces() {
         all.extend(storage::TESTS);
     } else {
-        println!("the tests of volumes that are mounted are not run: this system has no mount namespaces for us");
+        println!(
+            "the tests of volumes that are mounted are not run: this system has no mount namespaces for us"
+        );
     }
-    let chosen = |(name, _): &&Test| filters.is_empty() || filters.iter().any(|filter| name.contains(&**filter));
+    let chosen =
+        |(name, _): &&Test| filters.is_empty() || filters.iter().any(|filter| name.contains(&**filter));
     let mut failed = Vec::new();
     for (name, test) in all.iter().filter(chosen) {
         print!("test {name} ... ");

@@ -44,23 +44,21 @@ impl Load {
         })
     }
 
-    /// Jobs that together keep `pods` pods running: each runs pods one after the other, with random lengths and exit
-    /// codes, until the torture is over.
+    /// Jobs that keep `pods` pods running until the torture is over, one after the other with random lengths; and a
+    /// quarter as many Jobs whose one pod fails with a random exit code.
     pub fn jobs(&self, pods: u32, random: &mut fastrand::Rng) -> impl Iterator<Item = Value> {
         let mut jobs = Vec::new();
         for i in 0..pods {
-            // Lines come every 100 ms; the pods of one Job last together as long as the torture, less a reserve.
             let lines = random.u32(20..200);
-            let completions = (self.seconds.saturating_sub(20) * 10 / lines).max(1);
-            let code = if random.u8(..4) == 0 { random.u8(1..100) } else { 0 };
-            let mut spec = self.job_spec(lines, code);
-            if code == 0 {
-                spec["completions"] = completions.into();
-            }
+            let mut spec = self.job_spec(lines, 0);
+            // A line takes 100 ms or more, so that no Job runs out of completions early.
+            spec["completions"] = (self.seconds * 10 / lines).max(1).into();
+            jobs.push(job(&format!("load-{i}"), spec));
+        }
+        for i in 0..pods / 4 {
+            let mut spec = self.job_spec(random.u32(20..self.seconds * 5), random.u8(1..100));
             spec["backoffLimit"] = 0.into();
-            jobs.push(json!({
-                "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": format!("load-{i}")}, "spec": spec,
-            }));
+            jobs.push(job(&format!("failing-{i}"), spec));
         }
         jobs.into_iter()
     }
@@ -78,4 +76,8 @@ impl Load {
             "containers": [{"name": "c", "image": "busybox", "command": ["sh", "-c", script]}],
         }}})
     }
+}
+
+fn job(name: &str, spec: Value) -> Value {
+    json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec})
 }

@@ -66,6 +66,10 @@ async fn events(client: &Client, object: &Value) -> anyhow::Result<Vec<Value>> {
     let path = format!("/api/v1/namespaces/{}/events?fieldSelector={selector}", escape(namespace));
     let mut list = client.json(client::get(&path, "application/json")).await?;
     let mut events = list["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
-    events.sort_by_key(|event| event["lastTimestamp"].as_str().unwrap_or_default().to_owned());
+    // Timestamps are whole seconds; within one, revisions tell what came first.
+    events.sort_by_key(|event| {
+        let revision = event["metadata"]["resourceVersion"].as_str().and_then(|text| text.parse::<u64>().ok());
+        (event["lastTimestamp"].as_str().unwrap_or_default().to_owned(), revision)
+    });
     Ok(events)
 }

@@ -87,9 +87,8 @@ fn usage(error: &anyhow::Error) -> ExitCode {
 }
 
 async fn run_cronjob(arguments: &Run, cronjob: &str) -> anyhow::Result<ExitCode> {
-    let name = match cronjob.split_once('/') {
-        Some(("cronjob" | "cronjobs" | "cj" | "cronjob.batch", name)) => name,
-        _ => return Ok(usage(&anyhow::anyhow!("`{cronjob}`: name a CronJob as cronjob/NAME, or give a file with -f"))),
+    let Some(("cronjob" | "cronjobs" | "cj" | "cronjob.batch", name)) = cronjob.split_once('/') else {
+        return Ok(usage(&anyhow::anyhow!("`{cronjob}`: name a CronJob as cronjob/NAME, or give a file with -f")));
     };
     let client = Client::connect(&arguments.target).await?;
     let path = format!("/apis/batch/v1/namespaces/{}/cronjobs/{}", escape(&client.namespace), escape(name));

@@ -148,7 +148,7 @@ impl Pods {
                 Some(newer) => drop(newer.events.splice(0..0, report.events)),
                 waiting @ None => *waiting = Some(report),
             }
-            if matches!(refusal, Refusal::Disk { .. } | Refusal::Overloaded | Refusal::Stopped { .. }) {
+            if matches!(refusal, Refusal::Disk { .. } | Refusal::Overloaded | Refusal::Stopped) {
                 warn!(pod = %key, %refusal, "the pod's status is not committed; trying again later");
                 return self.retry_after(key, REFUSED_RETRY_SECONDS, now);
             }
@@ -195,7 +195,7 @@ fn told(old: &Arc<Object>, report: &Report, recorder: &Recorder, ids: &mut Ids) 
     for happened in &report.events {
         let mut about = event::reference(old);
         about.field_path = happened.field_path.clone();
-        let note = Note { event_type: happened.event_type, reason: &happened.reason, message: &happened.message };
+        let note = Note { event_type: happened.event_type, reason: happened.reason, message: &happened.message };
         recorder.record(&mut transaction.writes, &about, &note, ids);
     }
     transaction

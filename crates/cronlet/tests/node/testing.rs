@@ -210,8 +210,8 @@ impl Drop for Node {
 fn shim_of(pod: &Path) -> Option<u32> {
     let journal = fs::read_to_string(pod.join("journal")).ok()?;
     let records = journal.lines().filter_map(|line| serde_json::from_str(line.split_once(' ')?.1).ok());
-    let opened = records.filter_map(|record: Value| record["event"]["opened"]["pid"].as_u64()).last()?;
-    let pid = u32::try_from(opened).ok()?;
+    let mut opened = records.filter_map(|record: Value| record["event"]["opened"]["pid"].as_u64());
+    let pid = u32::try_from(opened.next_back()?).ok()?;
     let command_line = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
     command_line.contains("__shim").then_some(pid)
 }

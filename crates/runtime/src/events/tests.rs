@@ -1,0 +1,113 @@
+use cronlet_object::api::{ContainerState, ContainerStateRunning};
+
+use super::*;
+
+fn container(id: Option<&str>, state: ContainerState) -> ContainerStatus {
+    ContainerStatus {
+        name: "c".into(),
+        container_id: id.map(str::to_owned),
+        state: Some(state),
+        last_state: Some(ContainerState::default()),
+        ..ContainerStatus::default()
+    }
+}
+
+fn status(container: ContainerStatus) -> PodStatus {
+    PodStatus { container_statuses: Some(vec![container]), ..PodStatus::default() }
+}
+
+fn running() -> ContainerState {
+    ContainerState { running: Some(ContainerStateRunning::default()), ..ContainerState::default() }
+}
+
+fn ended(code: i32, reason: &str, message: &str) -> ContainerState {
+    let terminated = ContainerStateTerminated {
+        exit_code: code,
+        reason: Some(reason.into()),
+        message: Some(message.into()),
+        ..ContainerStateTerminated::default()
+    };
+    ContainerState { terminated: Some(terminated), ..ContainerState::default() }
+}
+
+fn waits(reason: &str, message: &str) -> ContainerState {
+    let waiting = ContainerStateWaiting { reason: Some(reason.into()), message: Some(message.into()) };
+    ContainerState { waiting: Some(waiting), ..ContainerState::default() }
+}
+
+/// The reasons and messages of the events between two statuses.
+fn told(old: Option<&PodStatus>, new: &PodStatus) -> Vec<(&'static str, String)> {
+    let mut pod = api::Pod::default();
+    pod.metadata.name = Some("p".into());
+    pod.metadata.namespace = Some("ns".into());
+    pod.metadata.uid = Some("u".into());
+    let events = between(&pod, Told { status: old, state: None }, Told { status: Some(new), state: None });
+    events.into_iter().map(|event| (event.reason, event.message)).collect()
+}
+
+#[test]
+fn a_start_is_told_once_for_each_attempt() {
+    let first = || status(container(Some("1"), running()));
+    let created = ("Created", CREATED.to_owned());
+    let started = ("Started", "Container started".to_owned());
+    assert_eq!(told(None, &first()), [created.clone(), started.clone()]);
+    assert_eq!(told(Some(&first()), &first()), []);
+    // It had ended before anyone looked.
+    let second = status(container(Some("2"), ended(0, "Completed", "")));
+    assert_eq!(told(Some(&first()), &second), [created, started]);
+    assert_eq!(told(Some(&second), &second), []);
+}
+
+#[test]
+fn a_program_that_cannot_be_executed_is_a_failure() {
+    let failed = status(container(Some("1"), ended(128, "StartError", "no such program")));
+    let events = told(None, &failed);
+    assert_eq!(events[1], ("Failed", "Error: no such program".to_owned()));
+}
+
+#[test]
+fn a_back_off_is_told_when_it_begins() {
+    let waiting = |id: &str, delay: &str| {
+        let mut container = container(Some(id), waits("CrashLoopBackOff", delay));
+        container.last_state = Some(ended(1, "Error", ""));
+        status(container)
+    };
+    let back_off = ("BackOff", "Back-off restarting failed container c in pod p_ns(u)".to_owned());
+    let before = status(container(Some("1"), running()));
+    assert_eq!(told(Some(&before), &waiting("1", "10s")), std::slice::from_ref(&back_off));
+    assert_eq!(told(Some(&waiting("1", "10s")), &waiting("1", "10s")), []);
+    // It was started in between, unseen.
+    let events = told(Some(&waiting("1", "10s")), &waiting("2", "20s"));
+    assert_eq!(events.len(), 3);
+    assert_eq!(events[2], back_off);
+}
+
+#[test]
+fn what_holds_a_pod_up_is_told_when_it_changes() {
+    let failed = |message: &str| status(container(None, waits("CreateContainerConfigError", message)));
+    assert_eq!(told(None, &failed("a")), [("Failed", "Error: a".to_owned())]);
+    assert_eq!(told(Some(&failed("a")), &failed("a")), []);
+    assert_eq!(told(Some(&failed("a")), &failed("b")), [("Failed", "Error: b".to_owned())]);
+    let message = "MountVolume.SetUp failed for volume \"v\" : no";
+    let mount = || status(container(None, waits("ContainerCreating", message)));
+    assert_eq!(told(None, &mount()), [("FailedMount", message.to_owned())]);
+    assert_eq!(told(Some(&mount()), &mount()), []);
+    let other = status(container(None, waits("ContainerCreating", "cannot start the pod's shim")));
+    assert_eq!(told(None, &other), [("Failed", "cannot start the pod's shim".to_owned())]);
+}
+
+#[test]
+fn events_name_the_part_they_are_about() {
+    let of = |field: &str| {
+        let mut now = PodStatus::default();
+        let statuses = Some(vec![container(Some("1"), running())]);
+        match field {
+            "init" => now.init_container_statuses = statuses,
+            _ => now.container_statuses = statuses,
+        }
+        let nothing = Told { status: None, state: None };
+        let events = between(&api::Pod::default(), nothing, Told { status: Some(&now), state: None });
+        events[0].field_path.clone().unwrap()
+    };
+    assert_eq!((of("init").as_str(), of("").as_str()), ("spec.initContainers{c}", "spec.containers{c}"));
+}

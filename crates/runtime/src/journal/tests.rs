@@ -3,14 +3,25 @@ use proptest::prelude::*;
 use super::*;
 
 fn events() -> Vec<Event> {
-    let exit = Exit { code: 137, signal: Some(9), kind: ExitKind::Ended, message: "a\n\"b\"\u{1}".into(), usage: Usage::default() };
+    let exit = Exit {
+        code: 137,
+        signal: Some(9),
+        kind: ExitKind::Ended,
+        message: "a\n\"b\"\u{1}".into(),
+        usage: Usage::default(),
+    };
     vec![
         Event::Opened { version: "1".into(), pid: 7, boot_id: "b".into() },
         Event::Started { container: "c".into(), attempt: 0, pid: 8, ticks: 9 },
         Event::Killing { container: "c".into(), until: Timestamp::UNIX_EPOCH },
         Event::Exited { container: "c".into(), attempt: 0, exit },
         Event::Stopping { cause: StopCause::Deadline, until: Timestamp::UNIX_EPOCH },
-        Event::Refused { container: "c".into(), volume: "v".into(), message: "m".into(), retry_at: Timestamp::MIN },
+        Event::Refused {
+            container: "c".into(),
+            volume: "v".into(),
+            message: "m".into(),
+            retry_at: Timestamp::MIN,
+        },
         Event::GaveUp { message: "m".into() },
         Event::Finished,
     ]
@@ -50,7 +61,8 @@ fn a_shim_is_found_by_its_lock_alone() {
 
 #[test]
 fn what_must_survive_a_crash_is_what_cannot_be_found_out_again() {
-    let finals = events().into_iter().map(|event| Record { seq: 1, time: Timestamp::UNIX_EPOCH, event }.is_final());
+    let finals =
+        events().into_iter().map(|event| Record { seq: 1, time: Timestamp::UNIX_EPOCH, event }.is_final());
     assert_eq!(finals.collect::<Vec<_>>(), [false, false, false, true, false, false, false, true]);
 }
 

@@ -18,7 +18,11 @@ fn pod(policy: RestartPolicy, roles: &[Role]) -> Pod {
         identity: None,
         no_new_privileges: false,
         mounts: Vec::new(),
-        termination_message: TerminationMessage { path: "/x".into(), required: false, fallback_to_logs: false },
+        termination_message: TerminationMessage {
+            path: "/x".into(),
+            required: false,
+            fallback_to_logs: false,
+        },
     };
     Pod {
         version: 1,
@@ -63,8 +67,13 @@ impl Story {
 
     fn exits(&mut self, second: i64, container: usize, code: i32) {
         let attempt = self.state.containers[container].current.as_ref().unwrap().number;
-        let exit =
-            Exit { code, signal: None, kind: ExitKind::Ended, message: String::new(), usage: Usage::default() };
+        let exit = Exit {
+            code,
+            signal: None,
+            kind: ExitKind::Ended,
+            message: String::new(),
+            usage: Usage::default(),
+        };
         self.happens(second, Event::Exited { container: format!("c{container}"), attempt, exit });
     }
 
@@ -77,13 +86,13 @@ impl Story {
     fn obeys(&mut self, second: i64) {
         for action in self.decides(second).0 {
             match action {
-                Action::Start(container) => self.starts(second, container),
+                Start(container) => self.starts(second, container),
                 Action::Terminate { container, until } => {
                     self.happens(second, Event::Killing { container: format!("c{container}"), until });
                 }
-                Action::Kill(container) => self.exits(second, container, 137),
+                Kill(container) => self.exits(second, container, 137),
                 Action::Stop { cause, until } => self.happens(second, Event::Stopping { cause, until }),
-                Action::Finish => self.happens(second, Event::Finished),
+                Finish => self.happens(second, Event::Finished),
             }
         }
     }
@@ -113,9 +122,14 @@ fn regular_containers_start_together_and_the_pod_finishes_with_the_last() {
 
 #[test]
 fn whether_a_container_is_restarted_depends_on_policy_and_exit_code() {
-    for (policy, code, again) in
-        [(Never, 0, false), (Never, 1, false), (OnFailure, 0, false), (OnFailure, 1, true), (Always, 0, true), (Always, 1, true)]
-    {
+    for (policy, code, again) in [
+        (Never, 0, false),
+        (Never, 1, false),
+        (OnFailure, 0, false),
+        (OnFailure, 1, true),
+        (Always, 0, true),
+        (Always, 1, true),
+    ] {
         let mut story = Story::new(policy, &[Regular]);
         story.obeys(0);
         story.exits(1, 0, code);

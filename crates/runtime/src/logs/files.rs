@@ -94,8 +94,14 @@ mod tests {
     #[test]
     fn files_are_listed_in_the_order_they_were_written() {
         let dir = tempfile::tempdir().unwrap();
-        let names =
-            ["1.log", "0.log", "1.log.20260102-000000", "1.log.20260101-235959", "1.log.20251231-000000.gz", "x"];
+        let names = [
+            "1.log",
+            "0.log",
+            "1.log.20260102-000000",
+            "1.log.20260101-235959",
+            "1.log.20251231-000000.gz",
+            "x",
+        ];
         for name in names {
             fs::write(dir.path().join(name), "").unwrap();
         }

@@ -92,7 +92,12 @@ fn civil(time: Timestamp) -> DateTime {
 }
 
 /// Appends a record.
-pub fn push_record(out: &mut Vec<u8>, format: &mut TimeFormat, time: Timestamp, record: (Stream, bool, &[u8])) {
+pub fn push_record(
+    out: &mut Vec<u8>,
+    format: &mut TimeFormat,
+    time: Timestamp,
+    record: (Stream, bool, &[u8]),
+) {
     let (stream, partial, content) = record;
     format.push(time, out);
     out.push(b' ');

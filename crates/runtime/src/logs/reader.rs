@@ -192,7 +192,8 @@ impl Tail {
                     None => extend_back(file, &mut low, &mut window)?,
                 }
             };
-            let partial = format::parse(&window[start..window.len() - 1]).is_some_and(|record| record.partial);
+            let partial =
+                format::parse(&window[start..window.len() - 1]).is_some_and(|record| record.partial);
             if self.in_line && !partial {
                 self.lines -= 1;
                 self.in_line = false;

@@ -9,7 +9,8 @@ fn options() -> LogOptions {
 /// A log root with one container's log, and where to look for its pod.
 fn logs(dir: &std::path::Path, text: &str) -> (Logs, LogSource) {
     let logs = Logs { pods_dir: dir.join("pods"), log_root: dir.to_owned() };
-    let source = LogSource { namespace: "ns".into(), pod: "p".into(), uid: "u".into(), container: "c".into() };
+    let source =
+        LogSource { namespace: "ns".into(), pod: "p".into(), uid: "u".into(), container: "c".into() };
     let place = files::pod_dir(dir, "ns", "p", "u").join("c");
     std::fs::create_dir_all(&place).unwrap();
     std::fs::write(place.join("0.log"), text).unwrap();

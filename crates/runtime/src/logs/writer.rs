@@ -164,7 +164,8 @@ impl Writer {
         let next = self.last_rotation.checked_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MIN);
         self.last_rotation = (self.clock)().max(next);
         let current = self.dir.join(files::file_name(self.attempt));
-        let rotated = format!("{}.{}", files::file_name(self.attempt), format::rotation_suffix(self.last_rotation));
+        let rotated =
+            format!("{}.{}", files::file_name(self.attempt), format::rotation_suffix(self.last_rotation));
         match fs::rename(&current, self.dir.join(rotated)) {
             // It was moved before, but there was no room for a new one.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

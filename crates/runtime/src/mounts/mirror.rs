@@ -14,8 +14,8 @@ use std::{
 
 use rustix::{
     mount::{
-        MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive, mount_change,
-        mount_move, unmount,
+        MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive,
+        mount_change, mount_move, unmount,
     },
     process::{chdir, pivot_root},
 };
@@ -51,7 +51,8 @@ impl<'a> Mirrors<'a> {
         };
         let ancestor = target.ancestors().skip(1).find(|path| path.exists()).unwrap_or(Path::new("/"));
         let base = fs::canonicalize(ancestor).map_err(|error| failed(ancestor, error))?;
-        let may_create = self.own.contains(&base) || self.volumes.iter().any(|volume| base.starts_with(volume));
+        let may_create =
+            self.own.contains(&base) || self.volumes.iter().any(|volume| base.starts_with(volume));
         if !may_create {
             if target == Path::new(TERMINATION_MESSAGE_PATH) && self.overlay_dev().is_ok() {
                 return Ok(());

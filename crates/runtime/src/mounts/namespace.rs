@@ -29,7 +29,8 @@ pub(super) struct NoNamespace {
     source: io::Error,
 }
 
-/// Moves this process into a mount namespace of its own, in which nothing it mounts is seen from outside.
+/// Moves this process into a mount namespace of its own. What it mounts is not seen from outside; what is mounted and
+/// unmounted outside is so inside, too: otherwise no file system could be taken away while a pod runs.
 pub(super) fn enter() -> Result<Namespace, NoNamespace> {
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
     let privileged = match sys::unshare_mounts(false) {
@@ -41,7 +42,7 @@ pub(super) fn enter() -> Result<Namespace, NoNamespace> {
         }
         Err(source) => return Err(NoNamespace { step: "unshare", source }),
     };
-    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+    mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
         .map_err(|error| NoNamespace { step: "mount", source: error.into() })?;
     Ok(Namespace { privileged })
 }

@@ -22,7 +22,9 @@ pub(super) fn field(inputs: &Inputs<'_>, path: &str) -> Result<String, String> {
         "spec.serviceAccountName" => text(spec.and_then(|spec| spec.service_account_name.as_ref())),
         "status.hostIP" | "status.hostIPs" | "status.podIP" | "status.podIPs" => Ok(inputs.node.ip.clone()),
         _ => match subscript(path) {
-            Some(("metadata.labels", key)) => text(metadata.labels.as_ref().and_then(|labels| labels.get(key))),
+            Some(("metadata.labels", key)) => {
+                text(metadata.labels.as_ref().and_then(|labels| labels.get(key)))
+            }
             Some(("metadata.annotations", key)) => {
                 text(metadata.annotations.as_ref().and_then(|annotations| annotations.get(key)))
             }
@@ -39,7 +41,8 @@ fn subscript(path: &str) -> Option<(&str, &str)> {
 
 /// One line `key="value"` for each entry, in the order of the keys, quoted as Go quotes strings.
 fn lines(entries: Option<&BTreeMap<String, String>>) -> String {
-    let lines: Vec<String> = entries.into_iter().flatten().map(|(key, value)| format!("{key}={}", quote(value))).collect();
+    let lines: Vec<String> =
+        entries.into_iter().flatten().map(|(key, value)| format!("{key}={}", quote(value))).collect();
     lines.join("\n")
 }
 
@@ -74,11 +77,14 @@ pub(super) fn resource(
 ) -> Result<String, String> {
     let name = selector.container_name.as_deref().filter(|name| !name.is_empty()).unwrap_or(own_container);
     let spec = inputs.pod.spec.as_ref();
-    let container = spec.and_then(|spec| roles(spec).map(|(_, container)| container).find(|c| c.name == name));
+    let container =
+        spec.and_then(|spec| roles(spec).map(|(_, container)| container).find(|c| c.name == name));
     let container = container.ok_or_else(|| format!("container {name} not found"))?;
     let (list, resource) = selector.resource.split_once('.').unwrap_or_default();
     let resources = container.resources.as_ref();
-    let own = |list: Option<&BTreeMap<String, resource::Quantity>>| list.and_then(|list| list.get(resource)).cloned();
+    let own = |list: Option<&BTreeMap<String, resource::Quantity>>| {
+        list.and_then(|list| list.get(resource)).cloned()
+    };
     let value = match list {
         "limits" => own(resources.and_then(|r| r.limits.as_ref())).or_else(|| allocatable(inputs, resource)),
         "requests" => own(resources.and_then(|r| r.requests.as_ref())),
@@ -99,7 +105,9 @@ fn round_up(value: i64, divisor: i64) -> i64 {
 }
 
 fn parse(quantity: Option<&resource::Quantity>) -> Result<Option<Quantity>, String> {
-    quantity.map(|quantity| quantity.0.parse().map_err(|error| format!("{:?}: {error}", quantity.0))).transpose()
+    quantity
+        .map(|quantity| quantity.0.parse().map_err(|error| format!("{:?}: {error}", quantity.0)))
+        .transpose()
 }
 
 /// How much of a resource the node has for pods, as it says itself.

@@ -38,7 +38,8 @@ pub(super) fn resolve(
             set(&mut variables, variable.name.clone(), value);
         }
     }
-    let defaults = [("PATH", PATH.to_owned()), ("HOSTNAME", hostname(inputs.pod, spec)), ("HOME", home.to_owned())];
+    let defaults =
+        [("PATH", PATH.to_owned()), ("HOSTNAME", hostname(inputs.pod, spec)), ("HOME", home.to_owned())];
     for (name, value) in defaults {
         if lookup(&variables, name).is_none() {
             variables.push((name.to_owned(), value));
@@ -198,8 +199,9 @@ fn absent(optional: bool, message: String) -> Result<Option<String>, String> {
 }
 
 fn text(value: Vec<u8>, secret: &str, key: &str) -> Result<String, String> {
-    String::from_utf8(value)
-        .map_err(|_| format!("key {key} of secret {secret:?} is not UTF-8 text and cannot be an environment variable"))
+    String::from_utf8(value).map_err(|_| {
+        format!("key {key} of secret {secret:?} is not UTF-8 text and cannot be an environment variable")
+    })
 }
 
 #[cfg(test)]

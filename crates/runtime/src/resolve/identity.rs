@@ -88,7 +88,8 @@ pub(super) fn resolve(
 }
 
 fn id(value: Option<i64>) -> Result<Option<u32>, String> {
-    let convert = |value: i64| u32::try_from(value).map_err(|_| format!("{value} is no user or group of this system"));
+    let convert =
+        |value: i64| u32::try_from(value).map_err(|_| format!("{value} is no user or group of this system"));
     value.map(convert).transpose()
 }
 
@@ -110,13 +111,21 @@ fn refuse_root(inputs: &Inputs<'_>, container: &api::Container, user: Option<u32
 fn refuse_others(users: &Users, user: Option<u32>, group: Option<u32>, groups: &[u32]) -> Result<(), String> {
     let remedy = "leave it out, or run the node as root";
     if let Some(user) = user.filter(|&user| user != users.uid) {
-        return Err(format!("runAsUser {user} is not the user {} that the node runs as: {remedy}", users.uid));
+        return Err(format!(
+            "runAsUser {user} is not the user {} that the node runs as: {remedy}",
+            users.uid
+        ));
     }
     if let Some(group) = group.filter(|&group| group != users.gid) {
-        return Err(format!("runAsGroup {group} is not the group {} that the node runs as: {remedy}", users.gid));
+        return Err(format!(
+            "runAsGroup {group} is not the group {} that the node runs as: {remedy}",
+            users.gid
+        ));
     }
     match groups.iter().find(|&group| *group != users.gid && !users.groups.contains(group)) {
-        Some(group) => Err(format!("supplementalGroups has {group}, which the node is not a member of: {remedy}")),
+        Some(group) => {
+            Err(format!("supplementalGroups has {group}, which the node is not a member of: {remedy}"))
+        }
         None => Ok(()),
     }
 }

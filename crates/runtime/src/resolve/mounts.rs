@@ -19,7 +19,8 @@ pub(super) fn resolve(
     }
     let mounts = container.volume_mounts.iter().flatten();
     // A volume that could not be planned blocks the pod by itself.
-    let known = mounts.filter_map(|mount| Some((mount, volumes.iter().find(|volume| volume.name == mount.name)?)));
+    let known =
+        mounts.filter_map(|mount| Some((mount, volumes.iter().find(|volume| volume.name == mount.name)?)));
     known.map(|(mount, volume)| resolve_one(mount, volume, env)).collect()
 }
 
@@ -30,15 +31,18 @@ fn resolve_one(mount: &VolumeMount, volume: &Volume, env: &[(String, String)]) -
             mount.mount_path
         ));
     }
-    let target = plain_path(Path::new("/").join(&mount.mount_path))
+    let target = plain_path(&Path::new("/").join(&mount.mount_path))
         .filter(|target| target.parent().is_some())
-        .ok_or_else(|| format!("mountPath {:?}: a process pod needs a path below / without `..`", mount.mount_path))?;
+        .ok_or_else(|| {
+            format!("mountPath {:?}: a process pod needs a path below / without `..`", mount.mount_path)
+        })?;
     let sub_path = match mount.sub_path_expr.as_deref().filter(|path| !path.is_empty()) {
         Some(expression) => Some(environment::expand_strictly(expression, env)?),
         None => mount.sub_path.clone().filter(|path| !path.is_empty()),
     };
     if let Some(path) = &sub_path {
-        let relative = Path::new(path).components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
+        let relative =
+            Path::new(path).components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
         if !relative {
             return Err(format!("subPath {path:?} must be a relative path without `..`"));
         }
@@ -53,7 +57,7 @@ fn resolve_one(mount: &VolumeMount, volume: &Volume, env: &[(String, String)]) -
 }
 
 /// An absolute path without steps that lead nowhere; nothing if it leads up.
-fn plain_path(path: PathBuf) -> Option<PathBuf> {
+fn plain_path(path: &Path) -> Option<PathBuf> {
     let upward = path.components().any(|component| component == Component::ParentDir);
     (!upward).then(|| path.components().collect())
 }

@@ -70,7 +70,8 @@ pub(super) fn downward(
 /// # Errors
 /// If a path leads out of the volume, or there is too much.
 pub(super) fn combine(files: impl IntoIterator<Item = FileEntry>) -> Result<Vec<FileEntry>, String> {
-    let by_path: BTreeMap<String, FileEntry> = files.into_iter().map(|file| (file.path.clone(), file)).collect();
+    let by_path: BTreeMap<String, FileEntry> =
+        files.into_iter().map(|file| (file.path.clone(), file)).collect();
     let files: Vec<FileEntry> = by_path.into_values().collect();
     let bytes: usize = files.iter().map(|file| file.data.len()).sum();
     if bytes > limits::PROJECTED_BYTES_MAX {
@@ -98,7 +99,11 @@ fn missing(source: &Source<'_>, message: String) -> Result<Vec<FileEntry>, Strin
     if source.optional { Ok(Vec::new()) } else { Err(message) }
 }
 
-fn select(source: &Source<'_>, data: BTreeMap<String, Vec<u8>>, kind: &str) -> Result<Vec<FileEntry>, String> {
+fn select(
+    source: &Source<'_>,
+    data: BTreeMap<String, Vec<u8>>,
+    kind: &str,
+) -> Result<Vec<FileEntry>, String> {
     let Some(items) = source.items else {
         let file = |(path, data)| FileEntry { path, data, mode: source.mode };
         return Ok(data.into_iter().map(file).collect());

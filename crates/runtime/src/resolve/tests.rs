@@ -1,0 +1,258 @@
+use cronlet_object::{
+    Draft,
+    api::{ConfigMap, Node, Secret},
+};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::spec::{Identity, Mount};
+
+pub const NAMESPACE: &str = "ns";
+
+/// What is stored, and the node.
+pub struct World {
+    snapshot: Snapshot,
+    facts: NodeFacts,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let passwd = "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:100:Alice,,,:/home/alice:/bin/sh\nbroken line\n\
+                      alias:x:1000:200::/elsewhere:";
+        let facts = NodeFacts {
+            name: "here".into(),
+            ip: "127.0.0.1".into(),
+            pods_dir: "/data/pods".into(),
+            volumes_dir: "/data/volumes".into(),
+            log_root: "/log".into(),
+            users: Users::new(0, 0, vec![0], passwd),
+        };
+        World { snapshot: Snapshot::default(), facts }
+    }
+
+    pub fn inputs<'a>(&'a self, pod: &'a api::Pod) -> Inputs<'a> {
+        Inputs { pod, snapshot: &self.snapshot, node: &self.facts, start_time: Timestamp::UNIX_EPOCH }
+    }
+
+    fn store<T: cronlet_object::Resource>(&mut self, object: Value) {
+        let object: T = serde_json::from_value(object).unwrap();
+        let object = Draft::of(&object).seal(self.snapshot.revision() + 1);
+        self.snapshot.insert(object.into());
+    }
+
+    pub fn config_map(&mut self, name: &str, data: &[(&str, &str)]) {
+        let data: Value = data.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
+        self.store::<ConfigMap>(
+            json!({ "metadata": { "name": name, "namespace": NAMESPACE }, "data": data }),
+        );
+    }
+
+    pub fn secret(&mut self, name: &str, data: &[(&str, &[u8])]) {
+        let encode = |value: &[u8]| json!(k8s_openapi::ByteString(value.to_vec()));
+        let data: Value = data.iter().map(|(key, value)| ((*key).to_owned(), encode(value))).collect();
+        self.store::<Secret>(json!({ "metadata": { "name": name, "namespace": NAMESPACE }, "data": data }));
+    }
+
+    pub fn node(&mut self, allocatable: &[(&str, &str)]) {
+        let allocatable: Value =
+            allocatable.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
+        self.store::<Node>(
+            json!({ "metadata": { "name": "here" }, "status": { "allocatable": allocatable } }),
+        );
+    }
+
+    /// A pod with one container `c`, of which some fields are given in YAML.
+    pub fn pod(&self, container: &str) -> api::Pod {
+        let mut fields: Value = from_yaml(container);
+        fields["name"] = json!("c");
+        let pod = json!({
+            "metadata": {
+                "name": "p", "namespace": NAMESPACE, "uid": "u", "labels": { "app": "web" },
+                "annotations": { "a.b/c": "line\n\"two\"", "z": "\u{1}ü\\" },
+            },
+            "spec": { "containers": [fields], "restartPolicy": "OnFailure" },
+        });
+        serde_json::from_value(pod).unwrap()
+    }
+}
+
+fn from_yaml(text: &str) -> Value {
+    if text.is_empty() { json!({}) } else { serde_saphyr::from_str(text).unwrap() }
+}
+
+fn only(world: &World, pod: &api::Pod) -> Container {
+    resolve(world.inputs(pod)).unwrap().spec.containers.remove(0)
+}
+
+fn config_error(world: &World, pod: &api::Pod) -> String {
+    match resolve(world.inputs(pod)).unwrap_err().remove(0) {
+        Blocked::Container { container, reason, message } => {
+            assert_eq!((container.as_str(), reason), ("c", CONFIG_ERROR));
+            message
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_pod_is_resolved_whole() {
+    let world = World::new();
+    let mut pod = world
+        .pod("{command: [run, $(HOME), $$x], args: ['$(X)'], env: [{name: X, value: x}], workingDir: srv}");
+    let spec = pod.spec.as_mut().unwrap();
+    spec.active_deadline_seconds = Some(60);
+    spec.init_containers = Some(vec![
+        serde_json::from_value(json!({ "name": "s", "command": ["s"], "restartPolicy": "Always" })).unwrap(),
+        serde_json::from_value(json!({ "name": "i", "command": ["i"] })).unwrap(),
+    ]);
+    let resolved = resolve(world.inputs(&pod)).unwrap().spec;
+    let roles: Vec<_> = resolved.containers.iter().map(|c| (c.name.as_str(), c.role)).collect();
+    assert_eq!(roles, [("s", Role::Sidecar), ("i", Role::Init), ("c", Role::Regular)]);
+    let c = &resolved.containers[2];
+    assert_eq!(c.argv, ["run", "/root", "$x", "x"]);
+    assert_eq!(c.cwd, "/srv");
+    assert_eq!(c.identity, None);
+    assert!(!c.termination_message.required && !c.no_new_privileges);
+    assert_eq!(resolved.deadline, Some(Timestamp::from_second(60).unwrap()));
+    assert_eq!((resolved.restart_policy, resolved.grace_seconds), (RestartPolicy::OnFailure, 30));
+    assert_eq!(resolved.log_dir, Path::new("/log/pods/ns_p_u"));
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once() {
+    let world = World::new();
+    let mut pod = world.pod("{args: [x], image: busybox}");
+    let spec = pod.spec.as_mut().unwrap();
+    spec.volumes = serde_json::from_value(json!([
+        { "name": "m", "configMap": { "name": "none" } },
+        { "name": "n", "nfs": { "path": "/", "server": "s" } },
+        { "name": "t", "projected": { "sources": [{ "serviceAccountToken": { "path": "token" } }] } },
+        { "name": "h", "hostPath": { "path": "/", "type": "Nonsense" } },
+    ]))
+    .unwrap();
+    let volume =
+        |volume: &str, message: &str| Blocked::Volume { volume: volume.into(), message: message.into() };
+    let message = "a process pod does not use the image \"busybox\", so `command` is required: set it to a program of \
+                   this host";
+    let expected = [
+        volume("m", "configmap \"none\" not found"),
+        volume("n", "this node has no volumes of its type"),
+        volume("t", "this node issues no service account tokens"),
+        volume("h", "hostPath type \"Nonsense\" is not known"),
+        Blocked::Container { container: "c".into(), reason: CREATE_ERROR, message: message.into() },
+    ];
+    assert_eq!(resolve(world.inputs(&pod)).unwrap_err(), expected);
+}
+
+#[test]
+fn volumes_are_planned_where_they_belong() {
+    let world = World::new();
+    let mut pod = world.pod(
+        "{command: [x], env: [{name: DIR, value: d}], volumeMounts: [{name: e, mountPath: /e//f/, subPathExpr: $(DIR)/s}, \
+         {name: h, mountPath: h, readOnly: true}, {name: m, mountPath: /m}]}",
+    );
+    let spec = pod.spec.as_mut().unwrap();
+    spec.volumes = serde_json::from_value(json!([
+        { "name": "e", "emptyDir": {} },
+        { "name": "h", "hostPath": { "path": "/srv", "type": "" } },
+        { "name": "m", "emptyDir": { "medium": "Memory", "sizeLimit": "1Ki" } },
+    ]))
+    .unwrap();
+    let resolved = resolve(world.inputs(&pod)).unwrap();
+    let mount = |volume: &str, source: &str, sub_path: Option<&str>, target: &str, read_only| Mount {
+        volume: volume.into(),
+        source: source.into(),
+        sub_path: sub_path.map(str::to_owned),
+        target: target.into(),
+        read_only,
+    };
+    let expected = [
+        mount("e", "/data/pods/u/volume-e", Some("d/s"), "/e/f", false),
+        mount("h", "/srv", None, "/h", true),
+        mount("m", "/data/pods/u/volume-m", None, "/m", false),
+    ];
+    assert_eq!(resolved.spec.containers[0].mounts, expected);
+    assert_eq!(resolved.spec.memory_volumes[0].bytes_max, Some(1024));
+    let plans: Vec<_> = resolved.volumes.into_iter().map(|volume| volume.plan).collect();
+    let expected =
+        [Plan::EmptyDir, Plan::HostPath(HostPathKind::Unset), Plan::Memory { bytes_max: Some(1024) }];
+    assert_eq!(plans, expected);
+}
+
+#[test]
+fn mounts_that_make_no_sense_are_refused() {
+    let world = World::new();
+    for (mount, expected) in [
+        ("mountPath: /", "a process pod needs a path below /"),
+        ("mountPath: /a/../b", "a process pod needs a path below /"),
+        ("mountPath: /a, subPath: ../x", "must be a relative path"),
+        ("mountPath: /a, subPath: /x", "must be a relative path"),
+        ("mountPath: /a, subPathExpr: $(NO)", "missing value for \"NO\""),
+        ("mountPath: /a, mountPropagation: Bidirectional", "is not seen outside of it"),
+    ] {
+        let mut pod = world.pod(&format!("{{command: [x], volumeMounts: [{{name: e, {mount}}}]}}"));
+        pod.spec.as_mut().unwrap().volumes =
+            serde_json::from_value(json!([{ "name": "e", "emptyDir": {} }])).unwrap();
+        let message = config_error(&world, &pod);
+        assert!(message.contains(expected), "{mount}: {message}");
+    }
+}
+
+/// A pod with security contexts of its own and of its container.
+fn secured(world: &World, pod: Value, container: Value) -> api::Pod {
+    let mut secured = world.pod("{command: [x]}");
+    let spec = secured.spec.as_mut().unwrap();
+    spec.security_context = serde_json::from_value(pod).unwrap();
+    spec.containers[0].security_context = serde_json::from_value(container).unwrap();
+    secured
+}
+
+#[test]
+fn root_may_run_containers_as_anybody() {
+    let world = World::new();
+    let identity = |pod, container| only(&world, &secured(&world, pod, container)).identity;
+    let who = |uid, gid, groups: &[u32]| Some(Identity { uid, gid, groups: groups.to_vec() });
+    assert_eq!(identity(json!({}), json!({})), None);
+    assert_eq!(identity(json!({ "runAsUser": 1000 }), json!({})), who(1000, 100, &[]));
+    assert_eq!(
+        identity(json!({ "runAsUser": 1000 }), json!({ "runAsUser": 7, "runAsGroup": 8 })),
+        who(7, 8, &[])
+    );
+    assert_eq!(identity(json!({ "runAsUser": 7 }), json!({})), who(7, 0, &[]));
+    assert_eq!(identity(json!({ "fsGroup": 5, "supplementalGroups": [6] }), json!({})), who(0, 0, &[6, 5]));
+    let alice = only(&world, &secured(&world, json!({ "runAsUser": 1000 }), json!({})));
+    assert!(alice.env.contains(&("HOME".into(), "/home/alice".into())));
+    let nobody = secured(&world, json!({ "runAsUser": 7, "runAsNonRoot": true }), json!({}));
+    assert!(only(&world, &nobody).env.contains(&("HOME".into(), "/".into())));
+    let strict = secured(&world, json!({}), json!({ "allowPrivilegeEscalation": false }));
+    assert!(only(&world, &strict).no_new_privileges);
+}
+
+#[test]
+fn who_must_not_be_root_is_not() {
+    let world = World::new();
+    let unset = secured(&world, json!({ "runAsNonRoot": true }), json!({}));
+    let message = "container has runAsNonRoot and image will run as root (pod: \"p_ns(u)\", container: c)";
+    assert_eq!(config_error(&world, &unset), message);
+    let explicit = secured(&world, json!({ "runAsNonRoot": true }), json!({ "runAsUser": 0 }));
+    let message = "container's runAsUser breaks non-root policy (pod: \"p_ns(u)\", container: c)";
+    assert_eq!(config_error(&world, &explicit), message);
+}
+
+#[test]
+fn without_root_there_is_one_user() {
+    let mut world = World::new();
+    world.facts.users = Users::new(1000, 100, vec![100, 101], "");
+    let pod = |pod| secured(&world, pod, json!({}));
+    let own = json!({ "runAsUser": 1000, "runAsGroup": 100, "supplementalGroups": [101], "fsGroup": 7, "runAsNonRoot": true });
+    assert_eq!(only(&world, &pod(own)).identity, None);
+    for (other, expected) in [
+        (json!({ "runAsUser": 0 }), "runAsUser 0 is not the user 1000 that the node runs as"),
+        (json!({ "runAsGroup": 101 }), "runAsGroup 101 is not the group 100 that the node runs as"),
+        (json!({ "supplementalGroups": [7] }), "supplementalGroups has 7, which the node is not a member of"),
+        (json!({ "runAsUser": -1 }), "-1 is no user or group of this system"),
+    ] {
+        let message = config_error(&world, &pod(other));
+        assert!(message.starts_with(expected), "{message}");
+    }
+}

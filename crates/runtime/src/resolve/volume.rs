@@ -97,7 +97,8 @@ pub(super) fn plan_all(inputs: &Inputs<'_>, spec: &api::PodSpec, blocked: &mut V
 fn plan(inputs: &Inputs<'_>, volume: &api::Volume, gid: Option<u32>) -> Result<Volume, String> {
     let uid = inputs.pod.metadata.uid.as_deref().unwrap_or_default();
     let own = pod_dir(&inputs.node.pods_dir, uid).join(format!("volume-{}", volume.name));
-    let planned = |source, read_only, plan| Volume { name: volume.name.clone(), source, read_only, gid, plan };
+    let planned =
+        |source, read_only, plan| Volume { name: volume.name.clone(), source, read_only, gid, plan };
     if let Some(empty) = &volume.empty_dir {
         return Ok(planned(own, false, empty_dir(empty)?));
     }
@@ -149,11 +150,15 @@ fn files(inputs: &Inputs<'_>, volume: &api::Volume) -> Result<Vec<FileEntry>, St
     if let Some(wanted) = &volume.config_map {
         let mode = payload::mode(wanted.default_mode.unwrap_or(FILE_MODE));
         let optional = wanted.optional == Some(true);
-        return payload::config_map(inputs, &Source { name: &wanted.name, items: wanted.items.as_deref(), optional, mode });
+        return payload::config_map(
+            inputs,
+            &Source { name: &wanted.name, items: wanted.items.as_deref(), optional, mode },
+        );
     }
     if let Some(wanted) = &volume.secret {
         let mode = payload::mode(wanted.default_mode.unwrap_or(FILE_MODE));
-        let (name, optional) = (wanted.secret_name.as_deref().unwrap_or_default(), wanted.optional == Some(true));
+        let (name, optional) =
+            (wanted.secret_name.as_deref().unwrap_or_default(), wanted.optional == Some(true));
         return payload::secret(inputs, &Source { name, items: wanted.items.as_deref(), optional, mode });
     }
     if let Some(wanted) = &volume.downward_api {

@@ -1,18 +1,12 @@
 //! The directories of pods: made before a pod starts, found after a restart, removed with the pod.
 
-use std::{
-    collections::HashSet,
-    fs,
-    io,
-    os::unix::fs::DirBuilderExt,
-    path::Path,
-};
+use std::{collections::HashSet, fs, io, os::unix::fs::DirBuilderExt, path::Path};
 
 use cronlet_object::api;
 use jiff::Timestamp;
 
 use crate::{
-    journal::{self, Event, Exit, ExitKind, Record, Usage},
+    journal::{self, Event, Exit, ExitKind, Usage},
     logs::files,
     spec,
     state::{State, container_id},
@@ -33,14 +27,13 @@ pub(super) fn make(dir: &Path) -> io::Result<()> {
 }
 
 /// Begins the journal of a pod with what its shim is told. Once it is there, all that the shim needs is there.
-pub(super) fn begin_journal(dir: &Path, spec: spec::Pod, pod: &api::Pod, now: Timestamp) -> io::Result<Vec<Record>> {
+pub(super) fn begin_journal(dir: &Path, spec: spec::Pod, pod: &api::Pod, now: Timestamp) -> io::Result<()> {
     let mut journal = journal::Writer::create(dir)?;
-    let mut records = vec![journal.push(now, Event::Specified(Box::new(spec)))];
+    journal.push(now, Event::Specified(Box::new(spec)));
     for (time, event) in earlier_attempts(pod) {
-        records.push(journal.push(time, event));
+        journal.push(time, event);
     }
-    journal.flush()?;
-    Ok(records)
+    journal.flush()
 }
 
 /// What the stored status says was started although its journal is gone: it must not be taken for new, because a
@@ -55,7 +48,8 @@ fn earlier_attempts(pod: &api::Pod) -> Vec<(Timestamp, Event)> {
         let state = container.state.clone().unwrap_or_default();
         let ended = state.terminated.or_else(|| container.last_state.clone()?.terminated);
         let running = state.running.and_then(|running| running.started_at);
-        let started = running.or_else(|| ended.as_ref()?.started_at.clone()).map_or(Timestamp::UNIX_EPOCH, |t| t.0);
+        let started =
+            running.or_else(|| ended.as_ref()?.started_at.clone()).map_or(Timestamp::UNIX_EPOCH, |t| t.0);
         events.push((started, Event::Started { container: name.clone(), attempt, pid: 0, ticks: 0 }));
         if let Some(ended) = ended {
             let (code, message) = (ended.exit_code, ended.message.unwrap_or_default());

@@ -33,7 +33,12 @@ impl News {
     /// Begins to tell about a pod that is started now: nothing about its state was told before.
     pub(super) fn begin(&mut self, pod: &api::Pod, state: &State) {
         let status = || pod.status.clone().unwrap_or_default();
-        let told = self.told.get_or_insert_with(|| Telling { revision: 0, status: status(), state: None, stopped: false });
+        let told = self.told.get_or_insert_with(|| Telling {
+            revision: 0,
+            status: status(),
+            state: None,
+            stopped: false,
+        });
         told.state = Some(state.clone());
     }
 

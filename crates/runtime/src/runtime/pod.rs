@@ -57,35 +57,50 @@ struct Run {
     progress: bool,
 }
 
+/// What a look takes place with.
+#[derive(Clone, Copy)]
+struct Site<'a> {
+    shared: &'a Shared,
+    uid: &'a Arc<str>,
+    /// The pod's directory.
+    dir: &'a Path,
+    now: Timestamp,
+}
+
 impl Pod {
     /// Does what is to be done about the pod now.
     pub(super) fn look(&mut self, shared: &Shared, uid: &Arc<str>, wanted: Wanted) -> Outcome {
         let dir = resolve::pod_dir(&shared.facts.pods_dir, uid);
+        let site = Site { shared, uid, dir: &dir, now: shared.clock.now() };
         if !self.opened {
-            self.open(shared, uid, &dir);
+            self.opened = true;
+            self.open(site);
         }
-        let happened = self.listen(shared);
+        let happened = self.listen(site);
         if wanted.removed {
-            return self.remove(shared, &dir);
+            return self.remove(site);
         }
-        let is_synced = wanted.snapshot.is_some();
-        let Some(object) = wanted.object.as_ref().filter(|_| {
-            // Otherwise it is as it was, and so is what there is to do and to tell.
-            happened || is_synced || wanted.stop || self.snapshot.is_some()
-        }) else {
-            return Outcome::Known;
-        };
+        // Otherwise it is as it was, and so is what there is to do and to tell.
+        if happened || wanted.snapshot.is_some() || wanted.stop || self.snapshot.is_some() {
+            self.attend(site, wanted);
+        }
+        Outcome::Known
+    }
+
+    /// Brings the pod to where its object says it should be, and tells where it is.
+    fn attend(&mut self, site: Site<'_>, wanted: Wanted) {
+        let Some(object) = wanted.object else { return };
         let pod: api::Pod = object.decode();
         let stored = pod.status.as_ref().and_then(|status| status.start_time.as_ref());
-        let now = shared.clock.now();
-        self.start_time.get_or_insert(stored.map_or(now, |time| time.0));
+        let start_time = *self.start_time.get_or_insert(stored.map_or(site.now, |time| time.0));
+        let is_synced = wanted.snapshot.is_some();
         let snapshot = wanted.snapshot.or_else(|| self.snapshot.take());
-        let stop = stop_grace(object, &pod, wanted.stop);
+        let stop = stop_grace(&object, &pod, wanted.stop);
         match &self.run {
-            None => self.start(shared, uid, &dir, &pod, snapshot, stop),
+            None => self.start(site, &pod, snapshot, stop),
             Some(run) if run.state.finished.is_none() && self.link.is_none() => {
                 if run.progress || is_synced {
-                    self.resume(shared, uid, &dir, stop);
+                    self.resume(site, stop);
                 }
             }
             Some(_) => {
@@ -93,31 +108,34 @@ impl Pod {
                     self.ask_to_stop(grace_seconds);
                 }
                 if let (Some(snapshot), Some(_)) = (&snapshot, &self.link) {
-                    self.refresh_volumes(shared, &pod, snapshot);
+                    refresh_volumes(
+                        Inputs { pod: &pod, snapshot, node: &site.shared.facts, start_time },
+                        site.now,
+                    );
                 }
             }
+        }
+        // A pod that waits for others to end is as it was.
+        if self.snapshot.is_some() {
+            return;
         }
         let observed = Observed {
             pod: &pod,
             run: self.run.as_ref().map(|run| (&run.spec, &run.state)),
             blocked: &self.blocked,
-            node_ip: &shared.facts.ip,
-            start_time: self.start_time.unwrap_or(now),
-            now,
+            node_ip: &site.shared.facts.ip,
+            start_time,
+            now: site.now,
         };
-        // A pod that waits for others to end is as it was.
-        if self.snapshot.is_none() {
-            let is_stalled = !self.blocked.is_empty() || self.link.is_none();
-            let news = self.news.take(object, observed, self.never_started, is_stalled, is_synced);
-            news.into_iter().for_each(|report| (shared.report)(report));
-        }
-        Outcome::Known
+        let is_stalled = !self.blocked.is_empty() || self.link.is_none();
+        let news = self.news.take(&object, observed, self.never_started, is_stalled, is_synced);
+        news.into_iter().for_each(|report| (site.shared.report)(report));
     }
 
     /// Finds what an earlier server or an earlier boot left.
-    fn open(&mut self, shared: &Shared, uid: &Arc<str>, dir: &Path) {
-        self.opened = true;
-        let Ok(mut journal) = journal::Reader::open(dir) else { return };
+    fn open(&mut self, site: Site<'_>) {
+        let uid = site.uid;
+        let Ok(mut journal) = journal::Reader::open(site.dir) else { return };
         let records = match journal.read() {
             Ok(records) => records,
             Err(error) => return tracing::warn!(%uid, %error, "cannot read the pod's journal"),
@@ -127,20 +145,20 @@ impl Pod {
         let (spec, state) = (spec.clone(), State::replay(spec, &records));
         let finished = state.finished.is_some();
         if !finished {
-            match Link::connect(dir, &journal, uid, &shared.watcher) {
+            match Link::connect(site.dir, &journal, uid, &site.shared.watcher) {
                 Ok(link) => self.link = link,
                 Err(error) => tracing::warn!(%uid, %error, "cannot connect to the pod's shim"),
             }
         }
         self.run = Some(Run { spec, state, journal, progress: true });
         if self.link.is_some() {
-            shared.queue.admit_running();
+            site.shared.queue.admit_running();
             self.admitted = true;
         }
     }
 
     /// Takes in what has happened, if anything has.
-    fn listen(&mut self, shared: &Shared) -> bool {
+    fn listen(&mut self, site: Site<'_>) -> bool {
         let mut happened = false;
         // Asked before the journal is read: so what the shim wrote last is not missed.
         let closed = self.link.as_ref().is_some_and(Link::is_closed);
@@ -151,42 +169,45 @@ impl Pod {
                     run.progress |= happened;
                     records.iter().for_each(|record| run.state.apply(record));
                 }
-                Err(error) => tracing::warn!(uid = run.spec.uid, %error, "cannot read the pod's journal"),
+                Err(error) => tracing::warn!(uid = %site.uid, %error, "cannot read the pod's journal"),
             }
             if let Some(message) = &run.state.gave_up {
                 self.blocked = vec![not_about_a_volume(format!("the pod's shim gave up: {message}"))];
                 run.progress = false;
+            } else if closed && !run.progress {
+                self.blocked =
+                    vec![not_about_a_volume("the pod's shim ended before it did anything".to_owned())];
             }
         }
         if closed {
             self.grace_asked = None;
-            self.link.take().into_iter().for_each(|link| link.close(&shared.watcher));
-            self.release(shared);
+            self.link.take().into_iter().for_each(|link| link.close(&site.shared.watcher));
+            self.release(site);
             // A shim that has ended before the pod is to be replaced.
             happened |= self.run.as_ref().is_some_and(|run| run.state.finished.is_none());
         }
         happened
     }
 
-    fn release(&mut self, shared: &Shared) {
+    fn release(&mut self, site: Site<'_>) {
         if std::mem::take(&mut self.admitted) {
-            shared.queue.release();
+            site.shared.queue.release();
         }
     }
 
     /// Ends the pod for good; when it has ended, removes what is left of it.
-    fn remove(&mut self, shared: &Shared, dir: &Path) -> Outcome {
+    fn remove(&mut self, site: Site<'_>) -> Outcome {
         if self.link.is_some() {
             self.ask_to_stop(0);
             return Outcome::Known;
         }
-        self.release(shared);
+        self.release(site);
         if let Some(run) = &self.run {
             // If its shim has died, its containers have, too; but not what they started in turn.
             processes::kill_left(&run.state);
             directory::remove_logs(&run.spec, &run.state);
         }
-        directory::remove_dir(dir);
+        directory::remove_dir(site.dir);
         Outcome::Gone
     }
 
@@ -199,89 +220,75 @@ impl Pod {
     }
 
     /// Starts a pod that was not started yet, if everything it needs is there.
-    fn start(
-        &mut self,
-        shared: &Shared,
-        uid: &Arc<str>,
-        dir: &Path,
-        pod: &api::Pod,
-        snapshot: Option<Snapshot>,
-        stop: Option<i64>,
-    ) {
-        let start_time = self.start_time.unwrap_or_else(|| shared.clock.now());
-        if stop.is_some() || is_terminal(pod) || status::is_past_deadline(pod, start_time, shared.clock.now()) {
+    fn start(&mut self, site: Site<'_>, pod: &api::Pod, snapshot: Option<Snapshot>, stop: Option<i64>) {
+        let start_time = self.start_time.unwrap_or(site.now);
+        if stop.is_some() || is_terminal(pod) || status::is_past_deadline(pod, start_time, site.now) {
             self.blocked.clear();
             self.never_started = true;
             return;
         }
-        // It has to be known whether what the pod refers to is there; it is, the next time the pod is synced.
+        // Without a snapshot nothing new is known of what the pod refers to.
         let Some(snapshot) = snapshot else { return };
-        let resolved = resolve::resolve(Inputs { pod, snapshot: &snapshot, node: &shared.facts, start_time });
-        match resolved {
+        match resolve::resolve(Inputs { pod, snapshot: &snapshot, node: &site.shared.facts, start_time }) {
             Err(blocked) => self.blocked = blocked,
-            Ok(_) if !shared.queue.admit(uid) => self.snapshot = Some(snapshot),
+            Ok(_) if !site.shared.queue.admit(site.uid) => self.snapshot = Some(snapshot),
             Ok(resolved) => {
                 self.admitted = true;
                 self.blocked.clear();
-                if let Err(blocked) = self.launch(shared, uid, dir, pod, resolved) {
+                if let Err(blocked) = self.launch(site, pod, resolved) {
                     self.blocked = vec![blocked];
-                    self.release(shared);
+                    self.release(site);
                 }
             }
         }
     }
 
-    fn launch(
-        &mut self,
-        shared: &Shared,
-        uid: &Arc<str>,
-        dir: &Path,
-        pod: &api::Pod,
-        resolved: Resolved,
-    ) -> Result<(), Blocked> {
+    fn launch(&mut self, site: Site<'_>, pod: &api::Pod, resolved: Resolved) -> Result<(), Blocked> {
         let failed = |error: io::Error| not_about_a_volume(format!("cannot prepare the pod: {error}"));
-        directory::make(dir).map_err(failed)?;
-        for volume in &resolved.volumes {
-            volumes::make(volume, shared.clock.now())
+        let Resolved { spec, volumes } = resolved;
+        directory::make(site.dir).map_err(failed)?;
+        for volume in &volumes {
+            volumes::make(volume, site.now)
                 .map_err(|message| Blocked::Volume { volume: volume.name.clone(), message })?;
         }
-        let records = directory::begin_journal(dir, resolved.spec.clone(), pod, shared.clock.now()).map_err(failed)?;
-        let mut journal = journal::Reader::open(dir).map_err(failed)?;
-        journal.read().map_err(failed)?;
-        let link = Link::start(dir, uid, None, &shared.watcher, &shared.executable)
-            .map_err(|error| not_about_a_volume(format!("cannot start the pod's shim: {error}")))?;
-        self.link = Some(link);
-        let (state, spec) = (State::replay(&resolved.spec, &records), resolved.spec);
+        directory::begin_journal(site.dir, spec.clone(), pod, site.now).map_err(failed)?;
+        let mut journal = journal::Reader::open(site.dir).map_err(failed)?;
+        let state = State::replay(&spec, &journal.read().map_err(failed)?);
+        self.link = Some(start_shim(site, None)?);
         self.news.begin(pod, &state);
         self.run = Some(Run { spec, state, journal, progress: false });
         Ok(())
     }
 
     /// Starts another shim for a pod whose shim has died.
-    fn resume(&mut self, shared: &Shared, uid: &Arc<str>, dir: &Path, stop: Option<i64>) {
+    fn resume(&mut self, site: Site<'_>, stop: Option<i64>) {
         let Some(run) = &mut self.run else { return };
         run.progress = false;
-        let start = || Link::start(dir, uid, stop, &shared.watcher, &shared.executable);
         // Another one may have been faster: the last that an earlier server started.
-        let link = Link::connect(dir, &run.journal, uid, &shared.watcher);
-        match link.and_then(|link| link.map_or_else(start, Ok)) {
+        let connected = Link::connect(site.dir, &run.journal, site.uid, &site.shared.watcher);
+        match connected.ok().flatten().map_or_else(|| start_shim(site, stop), Ok) {
             Ok(link) => {
                 self.link = Some(link);
                 self.blocked.clear();
                 self.admitted = true;
-                shared.queue.admit_running();
+                site.shared.queue.admit_running();
             }
-            Err(error) => self.blocked = vec![not_about_a_volume(format!("cannot start the pod's shim: {error}"))],
+            Err(blocked) => self.blocked = vec![blocked],
         }
     }
+}
 
-    /// Brings files that are made of API objects up to date.
-    fn refresh_volumes(&self, shared: &Shared, pod: &api::Pod, snapshot: &Snapshot) {
-        let start_time = self.start_time.unwrap_or_default();
-        for volume in resolve::volumes(Inputs { pod, snapshot, node: &shared.facts, start_time }) {
-            if let Err(error) = volumes::refresh(&volume, shared.clock.now()) {
-                tracing::warn!(volume = %volume.source.display(), error, "cannot bring a volume up to date");
-            }
+fn start_shim(site: Site<'_>, stop: Option<i64>) -> Result<Link, Blocked> {
+    let shared = site.shared;
+    Link::start(site.dir, site.uid, stop, &shared.watcher, &shared.executable)
+        .map_err(|error| not_about_a_volume(format!("cannot start the pod's shim: {error}")))
+}
+
+/// Brings files that are made of API objects up to date.
+fn refresh_volumes(inputs: Inputs<'_>, now: Timestamp) {
+    for volume in resolve::volumes(inputs) {
+        if let Err(error) = volumes::refresh(&volume, now) {
+            tracing::warn!(volume = %volume.source.display(), error, "cannot bring a volume up to date");
         }
     }
 }
@@ -305,6 +312,3 @@ pub(super) fn is_terminal(pod: &api::Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Succeeded" | "Failed"))
 }
-
-#[cfg(test)]
-mod tests;

@@ -20,7 +20,7 @@ pub(super) struct Wanted {
     pub(super) snapshot: Option<Snapshot>,
     /// Whether its object is gone.
     pub(super) removed: bool,
-    /// Whether it is to end although its object is there.
+    /// Whether it is to end although its object is there: all are.
     pub(super) stop: bool,
 }
 
@@ -65,6 +65,8 @@ struct Table {
     waiting: VecDeque<Waiting>,
     /// Pods that may not start before others have ended, in the order in which they asked.
     starting: VecDeque<Arc<str>>,
+    /// Whether all pods are to end, those included that are not known yet.
+    stopping: bool,
     closed: bool,
 }
 
@@ -108,14 +110,12 @@ impl Queue {
         self.enqueue(&mut table, &uid);
     }
 
-    /// Changes what is wanted of all pods that are known.
-    pub(super) fn change_all(&self, change: impl Fn(&mut Wanted)) {
+    /// Has all pods end, and no others start.
+    pub(super) fn stop_all(&self) {
         let mut table = self.table();
+        table.stopping = true;
         let all: Vec<Arc<str>> = table.entries.keys().cloned().collect();
-        for uid in all {
-            table.entries.get_mut(&uid).into_iter().for_each(|entry| change(&mut entry.wanted));
-            self.enqueue(&mut table, &uid);
-        }
+        all.iter().for_each(|uid| self.enqueue(&mut table, uid));
     }
 
     /// Has a pod looked at, if it is known.
@@ -140,22 +140,23 @@ impl Queue {
         }
     }
 
-    /// Waits for a task; nothing when the runtime is dropped.
+    /// Waits for a task; nothing when the runtime is dropped. Pods can wait for the next server, but nobody would know
+    /// any more that a directory was to be removed.
     pub(super) fn next(&self) -> Option<Task> {
         let mut table = self.table();
         loop {
-            if table.closed {
-                return None;
-            }
             match table.waiting.pop_front() {
                 Some(Waiting::Dir(path)) => return Some(Task::RemoveDir(path)),
+                Some(Waiting::Pod(_)) if table.closed => {}
                 Some(Waiting::Pod(uid)) => {
                     let Some(entry) = table.entries.get_mut(&uid) else { continue };
                     entry.queued = false;
                     let Some(pod) = entry.pod.take() else { continue };
                     let wanted = entry.wanted.take();
+                    let wanted = Wanted { stop: table.stopping, ..wanted };
                     return Some(Task::Look(Box::new(Turn { uid, pod, wanted })));
                 }
+                None if table.closed => return None,
                 None => table = self.filled.wait(table).unwrap_or_else(PoisonError::into_inner),
             }
         }

@@ -36,7 +36,8 @@ impl Control {
     /// Takes standard input, for writing as well: so the pipe never ends, whichever servers come and go.
     pub(super) fn open() -> io::Result<Self> {
         let nonblocking = libc::O_NONBLOCK;
-        let pipe = File::options().read(true).write(true).custom_flags(nonblocking).open("/proc/self/fd/0")?;
+        let pipe =
+            File::options().read(true).write(true).custom_flags(nonblocking).open("/proc/self/fd/0")?;
         Ok(Control { pipe, input: Vec::new() })
     }
 
@@ -88,7 +89,8 @@ mod tests {
     fn commands_may_come_in_pieces() {
         let (read, write) = rustix::pipe::pipe().unwrap();
         rustix::fs::fcntl_setfl(&read, rustix::fs::OFlags::NONBLOCK).unwrap();
-        let (mut control, mut server) = (Control { pipe: File::from(read), input: Vec::new() }, File::from(write));
+        let (mut control, mut server) =
+            (Control { pipe: File::from(read), input: Vec::new() }, File::from(write));
         server.write_all(b"stop 1\nnonsense\nst").unwrap();
         assert_eq!(control.commands(), [Command::Stop { grace_seconds: 1 }]);
         server.write_all(b"op 2\n").unwrap();

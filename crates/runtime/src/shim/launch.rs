@@ -17,8 +17,8 @@ use rustix::{
     fs::{OFlags, fcntl_setfl},
     io::Errno,
     net::{
-        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-        recvmsg, sendmsg,
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+        SendFlags, recvmsg, sendmsg,
     },
     pipe::{PipeFlags, pipe_with},
     process::{Gid, Pid, Signal, Uid, chdir, getpid, getppid, set_parent_process_death_signal, setsid},
@@ -63,7 +63,11 @@ pub(super) struct Settings {
 }
 
 /// Starts a container's process and waits until it executes its program. `pod_dir` is the pod's directory.
-pub(super) fn launch(container: &Container, pod_dir: &Path, settings: &Settings) -> Result<Launched, Failure> {
+pub(super) fn launch(
+    container: &Container,
+    pod_dir: &Path,
+    settings: &Settings,
+) -> Result<Launched, Failure> {
     let refused = |error: io::Error| {
         let message = format!("cannot start a process: {error}");
         Failure::Refused(Refused { volume: String::new(), message })
@@ -75,7 +79,9 @@ pub(super) fn launch(container: &Container, pod_dir: &Path, settings: &Settings)
     let pid = match sys::fork().map_err(refused)? {
         Fork::Parent(pid) => pid,
         Fork::Child => {
-            let child = || execute(container, pod_dir, settings, [&child_stdout, &child_stderr], (shim, &child_report));
+            let child = || {
+                execute(container, pod_dir, settings, [&child_stdout, &child_stderr], (shim, &child_report))
+            };
             // A panic must not go on into what the shim was doing.
             let failure = catch_unwind(AssertUnwindSafe(child)).unwrap_or_else(|_| {
                 Failure::NotStarted("the preparation of the container failed; see its log".to_owned())
@@ -128,7 +134,9 @@ fn tell_failure(mut report: &UnixStream, failure: &Failure) {
 
 /// Waits until the program is executed, or for the failure. Returns the file for the termination message.
 fn listen(mut report: &UnixStream) -> Result<Option<File>, Failure> {
-    let deaf = |error: io::Error| Failure::NotStarted(format!("cannot learn whether the container started: {error}"));
+    let deaf = |error: io::Error| {
+        Failure::NotStarted(format!("cannot learn whether the container started: {error}"))
+    };
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut text = vec![0; 1];
@@ -172,7 +180,8 @@ fn prepare(
     [stdout, stderr]: [&OwnedFd; 2],
     (shim, report): (Pid, &UnixStream),
 ) -> Result<(), Failure> {
-    let failed = |step: &str, error: io::Error| Failure::NotStarted(format!("cannot {step}: {}", words(&error)));
+    let failed =
+        |step: &str, error: io::Error| Failure::NotStarted(format!("cannot {step}: {}", words(&error)));
     let step = |step: &'static str| move |error: Errno| failed(step, error.into());
     setsid().map_err(step("lead a session"))?;
     let null = File::open("/dev/null").map_err(|error| failed("open /dev/null", error))?;
@@ -182,7 +191,8 @@ fn prepare(
         let _ = fs::write("/proc/self/oom_score_adj", score);
     }
     if let Some(message) = mounts::set_up(container, pod_dir).map_err(Failure::Refused)? {
-        tell_message_file(report, &message).map_err(|error| failed("hand over the termination message", error))?;
+        tell_message_file(report, &message)
+            .map_err(|error| failed("hand over the termination message", error))?;
     }
     if let Some(identity) = &container.identity {
         assume(identity).map_err(|error| failed(&format!("run as user {}", identity.uid), error))?;
@@ -190,7 +200,8 @@ fn prepare(
     if container.no_new_privileges {
         set_no_new_privs(true).map_err(step("give up new privileges"))?;
     }
-    chdir(&container.cwd).map_err(|error| failed(&format!("enter workingDir {:?}", container.cwd), error.into()))?;
+    chdir(&container.cwd)
+        .map_err(|error| failed(&format!("enter workingDir {:?}", container.cwd), error.into()))?;
     // After the last change of user, which would undo it. The shim may have died before.
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(step("follow the shim"))?;
     if getppid() != Some(shim) {

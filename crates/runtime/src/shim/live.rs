@@ -13,9 +13,7 @@ use std::{
 use jiff::Timestamp;
 use rustix::io::Errno;
 
-use super::{
-    launch::{self, Failure, Settings},
-};
+use super::launch::{self, Failure, Settings};
 use crate::{
     clock,
     journal::{Exit, ExitKind, Usage},
@@ -74,7 +72,10 @@ impl Live {
 
     /// The outputs that are open, with their positions.
     pub(super) fn pipes(&self) -> impl Iterator<Item = (usize, &OwnedFd)> {
-        self.outputs.iter().enumerate().filter_map(|(position, output)| Some((position, output.pipe.as_ref()?)))
+        self.outputs
+            .iter()
+            .enumerate()
+            .filter_map(|(position, output)| Some((position, output.pipe.as_ref()?)))
     }
 
     /// Writes what there is of one output to the log; once through the buffer, so that others get their turn.
@@ -84,9 +85,10 @@ impl Live {
 
     /// Remembers how its process ended.
     pub(super) fn end(&mut self, ended: Ended, now: Timestamp) {
-        let until = limits::LEFTOVERS_WAIT.try_into().ok().and_then(|wait: jiff::SignedDuration| {
-            now.checked_add(wait).ok()
-        });
+        let until = limits::LEFTOVERS_WAIT
+            .try_into()
+            .ok()
+            .and_then(|wait: jiff::SignedDuration| now.checked_add(wait).ok());
         self.ended = Some((ended, until.unwrap_or(Timestamp::MAX)));
     }
 

@@ -108,8 +108,9 @@ impl<'a> Supervisor<'a> {
                 return Ok(());
             }
             let timeout = self.timeout(wake_at, written.is_err());
-            let ready =
-                self.wait(timeout).map_err(|error| ShimError::System { step: "wait", source: error.into() })?;
+            let ready = self
+                .wait(timeout)
+                .map_err(|error| ShimError::System { step: "wait", source: error.into() })?;
             for source in ready {
                 self.handle(source);
             }
@@ -129,7 +130,8 @@ impl<'a> Supervisor<'a> {
             let (pid, boot_id) = (getpid().as_raw_pid(), processes::boot_id());
             self.record(Event::Opened { version: env!("CARGO_PKG_VERSION").to_owned(), pid, boot_id });
         }
-        let lost: Vec<_> = self.state.containers.iter().filter(|container| container.is_running()).cloned().collect();
+        let lost: Vec<_> =
+            self.state.containers.iter().filter(|container| container.is_running()).cloned().collect();
         for container in lost {
             let Some(attempt) = container.current else { continue };
             let message = LOST.to_owned();
@@ -193,7 +195,8 @@ impl<'a> Supervisor<'a> {
                 self.record(Event::Started { container, attempt, pid, ticks });
             }
             Err(Failure::Refused(Refused { volume, message })) => {
-                let count = self.state.containers[position].refusal.as_ref().map_or(0, |refusal| refusal.count);
+                let count =
+                    self.state.containers[position].refusal.as_ref().map_or(0, |refusal| refusal.count);
                 let delay = lifecycle::mount_delay(count + 1);
                 let retry_at = clock::now().saturating_add(delay).unwrap_or(Timestamp::MAX);
                 self.record(Event::Refused { container, volume, message, retry_at });
@@ -224,7 +227,8 @@ impl<'a> Supervisor<'a> {
     }
 
     fn wait(&self, timeout: Option<Duration>) -> rustix::io::Result<Vec<Source>> {
-        let mut sources = vec![(Source::Signals, self.signals.as_fd()), (Source::Commands, self.control.fd())];
+        let mut sources =
+            vec![(Source::Signals, self.signals.as_fd()), (Source::Commands, self.control.fd())];
         for (container, live) in self.live.iter().enumerate() {
             let pipes = live.iter().flat_map(Live::pipes);
             sources.extend(pipes.map(|(output, fd)| (Source::Output { container, output }, fd.as_fd())));

@@ -14,7 +14,13 @@ fn an_id_is_the_same_for_everyone_and_different_for_every_attempt() {
 #[test]
 fn a_program_that_could_not_be_executed_was_an_attempt() {
     let mut container = Container { name: "c".into(), ..Container::default() };
-    let exit = || Exit { code: 128, signal: None, kind: ExitKind::StartError, message: "no".into(), usage: Usage::default() };
+    let exit = || Exit {
+        code: 128,
+        signal: None,
+        kind: ExitKind::StartError,
+        message: "no".into(),
+        usage: Usage::default(),
+    };
     container.end(0, Timestamp::UNIX_EPOCH, exit());
     assert_eq!((container.next_attempt(), container.is_running()), (1, false));
     assert_eq!(container.current.as_ref().unwrap().process, None);

@@ -27,7 +27,8 @@ pub(super) fn conditions(
     parts: &[Part<'_>],
     statuses: &[ContainerStatus],
 ) -> Vec<PodCondition> {
-    let old = observed.pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let old =
+        observed.pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     let made = [
         ("PodReadyToStartContainers", ready_to_start(observed)),
         ("Initialized", initialized(phase, parts)),
@@ -51,7 +52,9 @@ fn condition(observed: Observed<'_>, old: &[PodCondition], kind: &str, verdict: 
         status: status.to_owned(),
         reason: verdict.reason.map(str::to_owned),
         message: verdict.message,
-        last_transition_time: old.and_then(|old| old.last_transition_time.clone()).or(Some(Time(observed.now))),
+        last_transition_time: old
+            .and_then(|old| old.last_transition_time.clone())
+            .or(Some(Time(observed.now))),
         last_probe_time: None,
         observed_generation: observed.pod.metadata.generation,
     }
@@ -82,7 +85,8 @@ fn ready(phase: &str, parts: &[Part<'_>], statuses: &[ContainerStatus]) -> Verdi
         phase::FAILED => return Verdict::because(false, "PodFailed"),
         _ => {}
     }
-    let unready = parts.iter().zip(statuses).filter(|(part, status)| part.role != Role::Init && !status.ready);
+    let unready =
+        parts.iter().zip(statuses).filter(|(part, status)| part.role != Role::Init && !status.ready);
     not_all(unready.map(|(part, _)| part), "ContainersNotReady", "unready")
 }
 

@@ -22,7 +22,11 @@ struct Count {
 /// The phase of a pod, whose containers and their statuses are in the same order.
 ///
 /// A pod is not `Succeeded` or `Failed` before its last process has ended, and then stays so.
-pub(super) fn phase(observed: Observed<'_>, parts: &[Part<'_>], statuses: &[ContainerStatus]) -> &'static str {
+pub(super) fn phase(
+    observed: Observed<'_>,
+    parts: &[Part<'_>],
+    statuses: &[ContainerStatus],
+) -> &'static str {
     let Some((_, state)) = observed.run else {
         // A pod that is deleted before it was started has failed (upstream's rule).
         let deleted = observed.pod.metadata.deletion_timestamp.is_some();

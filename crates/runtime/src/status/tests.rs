@@ -1,0 +1,381 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    journal::{Event, Exit, Record, StopCause, Usage},
+    lifecycle::grace_end,
+    spec::{Handler, RestartPolicy, TerminationMessage},
+};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+/// A pod and what happens to it.
+struct Story {
+    pod: api::Pod,
+    spec: spec::Pod,
+    state: State,
+    blocked: Vec<Blocked>,
+}
+
+impl Story {
+    /// A pod whose containers have the roles that their names begin with: `init`, `side` or anything else.
+    fn new(policy: RestartPolicy, names: &[&str]) -> Self {
+        let role = |name: &str| match &name[..name.len().min(4)] {
+            "init" => Role::Init,
+            "side" => Role::Sidecar,
+            _ => Role::Regular,
+        };
+        let of = |regular: bool| -> Vec<Value> {
+            let chosen = names.iter().filter(|name| (role(name) == Role::Regular) == regular);
+            let container = |name: &&str| match role(name) {
+                Role::Sidecar => json!({ "name": name, "image": "i", "restartPolicy": "Always" }),
+                _ => json!({ "name": name, "image": "i" }),
+            };
+            chosen.map(container).collect()
+        };
+        let pod = json!({
+            "metadata": { "name": "p", "namespace": "ns", "uid": "u", "generation": 3 },
+            "spec": { "containers": of(true), "initContainers": of(false) },
+            "status": {
+                "phase": "Pending", "qosClass": "BestEffort",
+                "conditions": [{ "type": "DisruptionTarget", "status": "True" }],
+            },
+        });
+        let container = |name: &&str| spec::Container {
+            name: (*name).to_owned(),
+            role: role(name),
+            argv: vec!["x".into()],
+            env: Vec::new(),
+            cwd: "/".into(),
+            identity: None,
+            no_new_privileges: false,
+            mounts: Vec::new(),
+            termination_message: TerminationMessage {
+                path: "/x".into(),
+                required: false,
+                fallback_to_logs: false,
+            },
+        };
+        let spec = spec::Pod {
+            version: 1,
+            handler: Handler::Process,
+            namespace: "ns".into(),
+            name: "p".into(),
+            uid: "u".into(),
+            restart_policy: policy,
+            grace_seconds: 30,
+            deadline: None,
+            log_dir: "/log".into(),
+            log_links_dir: "/links".into(),
+            memory_volumes: Vec::new(),
+            containers: names.iter().map(container).collect(),
+        };
+        let state = State::new(&spec);
+        Story { pod: serde_json::from_value(pod).unwrap(), spec, state, blocked: Vec::new() }
+    }
+
+    fn happens(&mut self, second: i64, event: Event) -> &mut Self {
+        self.state.apply(&Record { seq: 1, time: at(second), event });
+        self
+    }
+
+    fn starts(&mut self, second: i64, container: &str) -> &mut Self {
+        let attempt = self.state.container(container).unwrap().next_attempt();
+        self.happens(second, Event::Started { container: container.into(), attempt, pid: 1, ticks: 1 })
+    }
+
+    fn exits(&mut self, second: i64, container: &str, code: i32) -> &mut Self {
+        self.ends(second, container, code, ExitKind::Ended, "")
+    }
+
+    fn ends(&mut self, second: i64, container: &str, code: i32, kind: ExitKind, message: &str) -> &mut Self {
+        let record = self.state.container(container).unwrap();
+        let attempt = if record.is_running() { record.next_attempt() - 1 } else { record.next_attempt() };
+        let exit = Exit { code, signal: None, kind, message: message.into(), usage: Usage::default() };
+        self.happens(second, Event::Exited { container: container.into(), attempt, exit })
+    }
+
+    fn finishes(&mut self, second: i64) -> &mut Self {
+        self.happens(second, Event::Finished)
+    }
+
+    fn status(&self) -> PodStatus {
+        self.status_of(Some((&self.spec, &self.state)), 100)
+    }
+
+    fn status_of(&self, run: Option<(&spec::Pod, &State)>, now: i64) -> PodStatus {
+        pod_status(Observed {
+            pod: &self.pod,
+            run,
+            blocked: &self.blocked,
+            node_ip: "10.0.0.1",
+            start_time: at(1),
+            now: at(now),
+        })
+    }
+
+    fn phase(&self) -> String {
+        self.status().phase.unwrap()
+    }
+}
+
+fn all(status: &PodStatus) -> impl Iterator<Item = &ContainerStatus> {
+    let init = status.init_container_statuses.iter().flatten();
+    init.chain(status.container_statuses.iter().flatten())
+}
+
+/// A container's state in short: what it is, and its reason or exit code.
+fn state_of(status: &PodStatus, name: &str) -> String {
+    let container = all(status).find(|container| container.name == name).unwrap();
+    let short = |state: &Option<ContainerState>| match state.clone().unwrap_or_default() {
+        ContainerState { running: Some(_), .. } => "running".to_owned(),
+        ContainerState { waiting: Some(waiting), .. } => format!("waiting {}", waiting.reason.unwrap()),
+        ContainerState { terminated: Some(ended), .. } => {
+            format!("ended {} {}", ended.exit_code, ended.reason.unwrap())
+        }
+        _ => "-".to_owned(),
+    };
+    format!("{}, last {}", short(&container.state), short(&container.last_state))
+}
+
+/// A condition in short.
+fn condition(status: &PodStatus, kind: &str) -> String {
+    let condition = status.conditions.iter().flatten().find(|condition| condition.type_ == kind).unwrap();
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    format!("{} {} {}", condition.status, text(&condition.reason), text(&condition.message))
+        .trim_end()
+        .to_owned()
+}
+
+use RestartPolicy::{Always, Never, OnFailure};
+
+#[test]
+fn a_simple_life() {
+    let mut story = Story::new(Never, &["c"]);
+    let status = story.status();
+    assert_eq!(
+        (status.phase.as_deref(), state_of(&status, "c").as_str()),
+        (Some("Pending"), "waiting ContainerCreating, last -")
+    );
+    assert_eq!(condition(&status, "PodReadyToStartContainers"), "False");
+    assert_eq!(condition(&status, "Initialized"), "True");
+    assert_eq!(condition(&status, "Ready"), "False ContainersNotReady containers with unready status: [c]");
+    story.starts(5, "c");
+    let status = story.status();
+    assert_eq!(
+        (status.phase.as_deref(), state_of(&status, "c").as_str()),
+        (Some("Running"), "running, last -")
+    );
+    assert_eq!(condition(&status, "PodReadyToStartContainers"), "True");
+    assert_eq!(
+        (condition(&status, "Ready"), condition(&status, "ContainersReady")),
+        ("True".into(), "True".into())
+    );
+    story.ends(6, "c", 0, ExitKind::Ended, "bye").finishes(6);
+    let status = story.status();
+    assert_eq!(
+        (status.phase.as_deref(), state_of(&status, "c").as_str()),
+        (Some("Succeeded"), "ended 0 Completed, last -")
+    );
+    let ended = all(&status).next().unwrap().state.clone().unwrap().terminated.unwrap();
+    assert_eq!((ended.started_at, ended.finished_at), (Some(Time(at(5))), Some(Time(at(6)))));
+    assert_eq!(ended.message.as_deref(), Some("bye"));
+    assert_eq!(ended.container_id, all(&status).next().unwrap().container_id);
+    assert_eq!(condition(&status, "Initialized"), "True PodCompleted");
+}
+
+#[test]
+fn what_the_node_does_not_know_stays() {
+    let mut story = Story::new(Never, &["c"]);
+    story.starts(5, "c");
+    let status = story.status();
+    assert_eq!(status.qos_class.as_deref(), Some("BestEffort"));
+    assert_eq!(condition(&status, "DisruptionTarget"), "True");
+    assert_eq!((status.observed_generation, status.start_time.as_ref()), (Some(3), Some(&Time(at(1)))));
+    assert_eq!((status.host_ip.as_deref(), status.pod_ip.as_deref()), (Some("10.0.0.1"), Some("10.0.0.1")));
+    // A status that is computed again is the same: conditions move only when they change.
+    story.pod.status = Some(status.clone());
+    assert_eq!(story.status_of(Some((&story.spec, &story.state)), 500), status);
+    story.exits(6, "c", 1).finishes(6);
+    let later = story.status_of(Some((&story.spec, &story.state)), 500);
+    let moved = |kind: &str| {
+        let condition = later.conditions.iter().flatten().find(|condition| condition.type_ == kind).unwrap();
+        condition.last_transition_time.clone().map_or(0, |time| time.0.as_second())
+    };
+    assert_eq!((moved("Ready"), moved("Initialized"), moved("PodScheduled")), (500, 100, 100));
+}
+
+#[test]
+fn phases_follow_the_containers() {
+    let mut story = Story::new(Never, &["a", "b"]);
+    assert_eq!(story.phase(), "Pending");
+    assert_eq!(story.starts(1, "a").phase(), "Pending");
+    assert_eq!(story.starts(1, "b").phase(), "Running");
+    assert_eq!(story.exits(2, "a", 1).phase(), "Running");
+    // All have ended, but not all of the pod.
+    assert_eq!(story.exits(3, "b", 0).phase(), "Running");
+    assert_eq!(story.finishes(3).phase(), "Failed");
+    let mut story = Story::new(Always, &["a"]);
+    assert_eq!(story.starts(1, "a").exits(2, "a", 0).phase(), "Running");
+}
+
+#[test]
+fn init_containers_keep_a_pod_pending() {
+    let mut story = Story::new(OnFailure, &["init-1", "init-2", "c"]);
+    let status = story.starts(1, "init-1").status();
+    assert_eq!(status.phase.as_deref(), Some("Pending"));
+    assert_eq!(state_of(&status, "init-1"), "running, last -");
+    assert_eq!(state_of(&status, "c"), "waiting PodInitializing, last -");
+    let message = "False ContainersNotInitialized containers with incomplete status: [init-1 init-2]";
+    assert_eq!(condition(&status, "Initialized"), message);
+    // Failed, restarted at once, failed again: now it waits.
+    let status = story.exits(2, "init-1", 1).starts(2, "init-1").exits(3, "init-1", 1).status();
+    assert_eq!(state_of(&status, "init-1"), "waiting CrashLoopBackOff, last ended 1 Error");
+    story.starts(13, "init-1").exits(14, "init-1", 0).starts(14, "init-2");
+    let status = story.status();
+    assert_eq!(state_of(&status, "init-1"), "ended 0 Completed, last ended 1 Error");
+    let message = "False ContainersNotInitialized containers with incomplete status: [init-2]";
+    assert_eq!(condition(&status, "Initialized"), message);
+    story.exits(15, "init-2", 0);
+    assert_eq!(story.phase(), "Pending");
+    let status = story.starts(15, "c").status();
+    assert_eq!(
+        (status.phase.as_deref(), condition(&status, "Initialized").as_str()),
+        (Some("Running"), "True")
+    );
+}
+
+#[test]
+fn a_pod_whose_init_container_failed_has_failed() {
+    let mut story = Story::new(Never, &["init", "c"]);
+    story.starts(1, "init").exits(2, "init", 3).finishes(2);
+    let status = story.status();
+    assert_eq!(status.phase.as_deref(), Some("Failed"));
+    assert_eq!(state_of(&status, "c"), "waiting PodInitializing, last -");
+    assert_eq!(condition(&status, "Ready"), "False PodFailed");
+}
+
+#[test]
+fn sidecars_count_while_they_run() {
+    let mut story = Story::new(Never, &["side", "c"]);
+    assert_eq!(story.phase(), "Pending");
+    let status = story.starts(1, "side").status();
+    assert_eq!(
+        (status.phase.as_deref(), condition(&status, "Initialized").as_str()),
+        (Some("Pending"), "True")
+    );
+    assert_eq!(story.starts(1, "c").phase(), "Running");
+    // The work is done, but the sidecar has not ended.
+    assert_eq!(story.exits(2, "c", 0).phase(), "Running");
+    story.exits(3, "side", 143).finishes(3);
+    let status = story.status();
+    assert_eq!(
+        (status.phase.as_deref(), state_of(&status, "side").as_str()),
+        (Some("Succeeded"), "ended 143 Error, last -")
+    );
+}
+
+#[test]
+fn a_crashing_container_says_how_long_it_waits() {
+    let mut story = Story::new(OnFailure, &["c"]);
+    story.starts(0, "c").exits(1, "c", 1);
+    // The first restart comes at once.
+    assert_eq!(state_of(&story.status(), "c"), "ended 1 Error, last -");
+    let mut now = 1;
+    for text in ["10s", "20s", "40s", "1m20s", "2m40s", "5m0s", "5m0s"] {
+        story.starts(now, "c").exits(now + 1, "c", 1);
+        let status = story.status();
+        assert_eq!(state_of(&status, "c"), "waiting CrashLoopBackOff, last ended 1 Error");
+        let waiting = all(&status).next().unwrap().state.clone().unwrap().waiting.unwrap();
+        let message = format!("back-off {text} restarting failed container=c pod=p_ns(u)");
+        assert_eq!(waiting.message, Some(message));
+        now += 400;
+    }
+    let status = story.status();
+    assert_eq!(all(&status).next().unwrap().restart_count, 7);
+    assert_eq!(status.phase.as_deref(), Some("Running"));
+    // Asked to end, it waits for nothing.
+    story.happens(now, Event::Stopping { cause: StopCause::Request, until: grace_end(at(now), 30) });
+    assert_eq!(state_of(&story.status(), "c"), "ended 1 Error, last ended 1 Error");
+}
+
+#[test]
+fn start_errors_and_losses_have_their_own_reasons() {
+    let mut story = Story::new(Never, &["a", "b", "c"]);
+    story.ends(1, "a", 128, ExitKind::StartError, "no such program");
+    story.starts(1, "b").ends(2, "b", 137, ExitKind::Lost, "lost").finishes(3);
+    let status = story.status();
+    assert_eq!(state_of(&status, "a"), "ended 128 StartError, last -");
+    assert_eq!(state_of(&status, "b"), "ended 137 ContainerStatusUnknown, last -");
+    // It never ran, and now it never will.
+    assert_eq!(state_of(&status, "c"), "ended 137 ContainerStatusUnknown, last -");
+    assert_eq!(status.phase.as_deref(), Some("Failed"));
+}
+
+#[test]
+fn what_holds_a_pod_up_is_said_where_it_belongs() {
+    let mut story = Story::new(Never, &["a", "b"]);
+    let (container, message) = ("b".to_owned(), "configmap \"x\" not found".to_owned());
+    story.blocked = vec![
+        Blocked::Volume { volume: "v".into(), message: "not there".into() },
+        Blocked::Container { container, reason: "CreateContainerConfigError", message },
+    ];
+    let status = story.status_of(None, 100);
+    assert_eq!(status.phase.as_deref(), Some("Pending"));
+    assert_eq!(state_of(&status, "b"), "waiting CreateContainerConfigError, last -");
+    assert_eq!(state_of(&status, "a"), "waiting ContainerCreating, last -");
+    let waiting = all(&status).next().unwrap().state.clone().unwrap().waiting.unwrap();
+    assert_eq!(waiting.message.as_deref(), Some("MountVolume.SetUp failed for volume \"v\" : not there"));
+    assert_eq!((status.pod_ip, status.host_ip.as_deref()), (None, Some("10.0.0.1")));
+}
+
+#[test]
+fn a_refused_container_says_why() {
+    let mut story = Story::new(OnFailure, &["init", "c"]);
+    let (container, volume, message) = ("init".to_owned(), "v".to_owned(), "no".to_owned());
+    story.happens(1, Event::Refused { container, volume, message, retry_at: at(2) });
+    let status = story.status();
+    assert_eq!(state_of(&status, "init"), "waiting ContainerCreating, last -");
+    let waiting = all(&status).next().unwrap().state.clone().unwrap().waiting.unwrap();
+    assert_eq!(waiting.message.as_deref(), Some("MountVolume.SetUp failed for volume \"v\" : no"));
+    assert_eq!(state_of(&status, "c"), "waiting PodInitializing, last -");
+}
+
+#[test]
+fn a_deadline_is_the_reason_of_a_failure() {
+    let mut story = Story::new(OnFailure, &["c"]);
+    story.starts(1, "c").happens(50, Event::Stopping { cause: StopCause::Deadline, until: at(80) });
+    assert_eq!((story.status().phase.as_deref(), story.status().reason), (Some("Running"), None));
+    // Whatever its exit code is.
+    story.exits(51, "c", 0).finishes(51);
+    let status = story.status();
+    assert_eq!(
+        (status.phase.as_deref(), status.reason.as_deref()),
+        (Some("Failed"), Some("DeadlineExceeded"))
+    );
+    assert_eq!(
+        status.message.as_deref(),
+        Some("Pod was active on the node longer than the specified deadline")
+    );
+    // One that never started, too.
+    let mut story = Story::new(OnFailure, &["c"]);
+    story.pod.spec.as_mut().unwrap().active_deadline_seconds = Some(60);
+    assert_eq!(story.status_of(None, 60).phase.as_deref(), Some("Pending"));
+    let status = story.status_of(None, 61);
+    assert_eq!(
+        (status.phase.as_deref(), status.reason.as_deref()),
+        (Some("Failed"), Some("DeadlineExceeded"))
+    );
+}
+
+#[test]
+fn a_pod_that_is_deleted_before_it_starts_has_failed() {
+    let mut story = Story::new(OnFailure, &["c"]);
+    story.pod.metadata.deletion_timestamp = Some(Time(at(5)));
+    assert_eq!(story.status_of(None, 10).phase.as_deref(), Some("Failed"));
+    let mut story = Story::new(OnFailure, &["c"]);
+    story.finishes(1);
+    assert_eq!(story.phase(), "Failed");
+}

@@ -8,7 +8,7 @@ use std::{
     fs::{self, Permissions},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown, symlink},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use jiff::{Timestamp, tz::TimeZone};
@@ -24,10 +24,10 @@ pub(super) fn write(dir: &Path, files: &[FileEntry], gid: Option<u32>, now: Time
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         old => Some(old?),
     };
-    if let Some(old) = &old {
-        if holds(&dir.join(old), files)? {
-            return link_all(dir, files);
-        }
+    if let Some(old) = &old
+        && holds(&dir.join(old), files)?
+    {
+        return link_all(dir, files);
     }
     // Nanoseconds make the name unique: two changes are never that close.
     let name = now.to_zoned(TimeZone::UTC).strftime("..%Y_%m_%d_%H_%M_%S.%9f").to_string();
@@ -86,7 +86,7 @@ fn holds(dir: &Path, files: &[FileEntry]) -> io::Result<bool> {
     }
     list(dir, dir, &mut found)?;
     let wanted: BTreeSet<&Path> = files.iter().map(|file| Path::new(&file.path)).collect();
-    if !found.iter().map(|path| path.as_path()).eq(wanted) {
+    if !found.iter().map(PathBuf::as_path).eq(wanted) {
         return Ok(false);
     }
     for file in files {
@@ -100,7 +100,7 @@ fn holds(dir: &Path, files: &[FileEntry]) -> io::Result<bool> {
     Ok(true)
 }
 
-fn list(root: &Path, dir: &Path, found: &mut BTreeSet<std::path::PathBuf>) -> io::Result<()> {
+fn list(root: &Path, dir: &Path, found: &mut BTreeSet<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {

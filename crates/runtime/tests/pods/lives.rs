@@ -125,7 +125,8 @@ fn a_crashing_container_backs_off() {
     let mut node = Node::new(dir.path());
     node.create(&pod("p", "echo again; exit 1", json!({ "restartPolicy": "OnFailure" })));
     let status = node.wait("p", |status| {
-        status.container_statuses.is_some() && state(status).waiting.is_some_and(|w| w.reason.as_deref() == Some("CrashLoopBackOff"))
+        status.container_statuses.is_some()
+            && state(status).waiting.is_some_and(|w| w.reason.as_deref() == Some("CrashLoopBackOff"))
     });
     assert_eq!(phase(&status), "Running");
     // The first restart comes at once.
@@ -155,7 +156,8 @@ fn init_containers_run_one_by_one_and_sidecars_end_last() {
     let mut node = Node::new(dir.path());
     let order = dir.path().join("order");
     let note = |text: &str| format!("echo {text} >> {}", order.display());
-    let mut sidecar = shell("s", &format!("trap '{}; exit 0' TERM; while :; do sleep 0.02; done", note("sidecar")));
+    let mut sidecar =
+        shell("s", &format!("trap '{}; exit 0' TERM; while :; do sleep 0.02; done", note("sidecar")));
     sidecar["restartPolicy"] = json!("Always");
     let init = [shell("a", &note("a")), sidecar, shell("b", &note("b"))];
     node.create(&pod("p", &note("c"), json!({ "initContainers": init })));
@@ -168,10 +170,18 @@ fn a_program_that_is_not_there_is_a_start_error() {
     let dir = tempfile::tempdir().unwrap();
     let mut node = Node::new(dir.path());
     let missing = [
-        (json!(["no-such-program"]), json!(null), r#"exec: "no-such-program": executable file not found in $PATH"#),
+        (
+            json!(["no-such-program"]),
+            json!(null),
+            r#"exec: "no-such-program": executable file not found in $PATH"#,
+        ),
         (json!(["/no/such"]), json!(null), r#"exec: "/no/such": stat /no/such: no such file or directory"#),
         (json!(["/etc/passwd"]), json!(null), r#"exec: "/etc/passwd": permission denied"#),
-        (json!(["true"]), json!("/no/dir"), r#"cannot enter workingDir "/no/dir": no such file or directory"#),
+        (
+            json!(["true"]),
+            json!("/no/dir"),
+            r#"cannot enter workingDir "/no/dir": no such file or directory"#,
+        ),
     ];
     for (i, (command, dir, message)) in missing.into_iter().enumerate() {
         let name = format!("p{i}");
@@ -199,7 +209,8 @@ fn without_a_command_there_is_nothing_to_run() {
 fn what_is_missing_is_waited_for() {
     let dir = tempfile::tempdir().unwrap();
     let mut node = Node::new(dir.path());
-    let env = json!([{ "name": "A", "valueFrom": { "configMapKeyRef": { "name": "settings", "key": "a" } } }]);
+    let env =
+        json!([{ "name": "A", "valueFrom": { "configMapKeyRef": { "name": "settings", "key": "a" } } }]);
     node.create(&pod("p", "echo $A", json!({ "containers": [{ "env": env }] })));
     let status = node.wait("p", |status| status.container_statuses.is_some());
     let waiting = state(&status).waiting.unwrap();
@@ -236,7 +247,8 @@ fn pods_above_the_limit_wait() {
 fn a_pod_that_is_deleted_before_it_starts_has_failed() {
     let dir = tempfile::tempdir().unwrap();
     let mut node = Node::new(dir.path());
-    let mut waits = pod("p", "true", json!({ "containers": [{ "envFrom": [{ "secretRef": { "name": "s" } }] }] }));
+    let mut waits =
+        pod("p", "true", json!({ "containers": [{ "envFrom": [{ "secretRef": { "name": "s" } }] }] }));
     waits.metadata.deletion_grace_period_seconds = Some(30);
     node.create(&waits);
     node.wait("p", |status| status.container_statuses.is_some());

@@ -21,7 +21,11 @@ crate::tests![
 fn ten_thousand_lines_arrive_whole_and_in_order() {
     let dir = tempfile::tempdir().unwrap();
     let mut node = Node::new(dir.path());
-    node.create(&pod("p", "i=0; while [ $i -lt 10000 ]; do echo line $i; i=$((i+1)); done; exit 7", json!({})));
+    node.create(&pod(
+        "p",
+        "i=0; while [ $i -lt 10000 ]; do echo line $i; i=$((i+1)); done; exit 7",
+        json!({}),
+    ));
     assert_eq!(exit_code(&node.end("p")), Some(7));
     let expected: String = (0..10_000).map(|i| format!("line {i}\n")).collect();
     assert!(node.log("p") == expected, "lines are missing or out of order");
@@ -88,7 +92,8 @@ fn the_log_of_the_attempt_before_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let mut node = Node::new(dir.path());
     let marker = dir.path().join("marker");
-    let script = format!("[ -e {0} ] && {{ echo second; exit 0; }}; touch {0}; echo first; exit 1", marker.display());
+    let script =
+        format!("[ -e {0} ] && {{ echo second; exit 0; }}; touch {0}; echo first; exit 1", marker.display());
     node.create(&pod("p", &script, json!({ "restartPolicy": "OnFailure" })));
     let status = node.end("p");
     assert_eq!(container(&status).restart_count, 1);
@@ -110,8 +115,10 @@ fn the_last_message_is_reported() {
     node.create(&pod("own", "yes 0123456 | head -c 8192 > /cronlet-test/message; exit 1", own));
     assert_eq!(message_of(&mut node, "own").unwrap(), "0123456\n".repeat(512));
     // Four containers share what a pod may say.
-    let others: Vec<_> =
-        ["c", "d", "e", "f"].iter().map(|name| shell(name, "yes 123 | head -c 5000 > /dev/termination-log")).collect();
+    let others: Vec<_> = ["c", "d", "e", "f"]
+        .iter()
+        .map(|name| shell(name, "yes 123 | head -c 5000 > /dev/termination-log"))
+        .collect();
     node.create(&pod("shared", "", json!({ "containers": others })));
     assert_eq!(message_of(&mut node, "shared").unwrap().len(), 12 * 1024 / 4);
     assert!(!std::path::Path::new("/dev/termination-log").exists());
@@ -136,7 +143,8 @@ fn the_end_of_the_log_stands_in_for_the_last_message() {
 fn the_environment_is_the_containers_alone() {
     let dir = tempfile::tempdir().unwrap();
     let mut node = Node::new(dir.path());
-    let env = json!([{ "name": "GREETING", "value": "hi $(HOST_PORT) $(TEXT)" }, { "name": "TEXT", "value": "x" }]);
+    let env =
+        json!([{ "name": "GREETING", "value": "hi $(HOST_PORT) $(TEXT)" }, { "name": "TEXT", "value": "x" }]);
     node.create(&pod("p", "", json!({ "containers": [{ "command": ["env"], "env": env }] })));
     node.end("p");
     let log = node.log("p");

@@ -17,6 +17,7 @@ use crate::node::{Node, container, exit_code, is_running, phase, pod, state};
 crate::tests![
     a_pod_outlives_its_server,
     a_pod_that_ends_without_a_server_is_reported_by_the_next_one,
+    a_server_can_end_its_pods_and_those_of_others,
     a_shim_that_dies_takes_its_containers_along,
     a_restarted_container_goes_on_after_its_shim_has_died,
     a_pod_of_an_earlier_boot_is_lost,
@@ -92,7 +93,7 @@ fn this_program() -> Command {
 }
 
 /// Starts a pod with a server that is killed as soon as the pod runs; the pod with the status it had then.
-fn orphan(dir: &Path, mut pod: Pod) -> Pod {
+pub fn orphan(dir: &Path, mut pod: Pod) -> Pod {
     let mut server = Server::start(this_program(), dir, &pod);
     pod.status = Some(server.wait(is_running));
     server.kill();
@@ -100,7 +101,7 @@ fn orphan(dir: &Path, mut pod: Pod) -> Pod {
 }
 
 /// A server that finds a pod of another.
-fn adopt(dir: &Path, pod: &Pod) -> Node {
+pub fn adopt(dir: &Path, pod: &Pod) -> Node {
     let mut node = Node::new(dir);
     node.store(pod);
     node.runtime.adopt(node.snapshot());
@@ -143,12 +144,30 @@ fn a_pod_that_ends_without_a_server_is_reported_by_the_next_one() {
     let dir = tempfile::tempdir().unwrap();
     let go = dir.path().join("go");
     let pod = orphan(dir.path(), pod("p", &waits_for(&go, 6), json!({})));
-    let shim = rustix::process::pidfd_open(shim_of(dir.path(), "p"), rustix::process::PidfdFlags::empty()).unwrap();
+    let shim =
+        rustix::process::pidfd_open(shim_of(dir.path(), "p"), rustix::process::PidfdFlags::empty()).unwrap();
     std::fs::write(go, "").unwrap();
     wait_for_end(&shim);
     let mut node = adopt(dir.path(), &pod);
     assert_eq!(exit_code(&node.end("p")), Some(6));
     assert_eq!(node.log("p"), "before\nafter\n");
+}
+
+fn a_server_can_end_its_pods_and_those_of_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let forever = "exec sleep 1000";
+    let earlier = orphan(dir.path(), pod("earlier", forever, json!({})));
+    let mut node = adopt(dir.path(), &earlier);
+    node.create(&pod("own", forever, json!({})));
+    node.wait("own", is_running);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(node.runtime.stop_all());
+    node.create(&pod("late", forever, json!({})));
+    for name in ["earlier", "own"] {
+        let status = node.end(name);
+        assert_eq!((phase(&status), exit_code(&status)), ("Failed", Some(143)), "{name}");
+    }
+    assert!(!journal_of(dir.path(), "late").exists());
 }
 
 /// Waits until a process has ended.
@@ -164,7 +183,8 @@ fn a_shim_that_dies_takes_its_containers_along() {
     node.create(&pod("p", "echo $$; sleep 1000 & exec sleep 1000", json!({})));
     node.wait("p", is_running);
     let leader: i32 = node.follow_until("p", "\n").trim().parse().unwrap();
-    let leader = rustix::process::pidfd_open(Pid::from_raw(leader).unwrap(), rustix::process::PidfdFlags::empty());
+    let leader =
+        rustix::process::pidfd_open(Pid::from_raw(leader).unwrap(), rustix::process::PidfdFlags::empty());
     kill_process(shim_of(dir.path(), "p"), Signal::KILL).unwrap();
     wait_for_end(&leader.unwrap());
     let status = node.end("p");
@@ -207,7 +227,8 @@ fn a_pod_of_an_earlier_boot_is_lost() {
 fn a_pod_whose_object_is_gone_is_removed() {
     let dir = tempfile::tempdir().unwrap();
     orphan(dir.path(), pod("p", "exec sleep 1000", json!({})));
-    let shim = rustix::process::pidfd_open(shim_of(dir.path(), "p"), rustix::process::PidfdFlags::empty()).unwrap();
+    let shim =
+        rustix::process::pidfd_open(shim_of(dir.path(), "p"), rustix::process::PidfdFlags::empty()).unwrap();
     let node = Node::new(dir.path());
     node.runtime.adopt(node.snapshot());
     wait_for_end(&shim);
@@ -282,12 +303,17 @@ fn has_user_namespaces() -> bool {
     if geteuid().is_root() {
         command.uid(NOBODY).gid(NOBODY);
     }
-    command.args(["--user", "--mount", "true"]).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    command
+        .args(["--user", "--mount", "true"])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 /// Whether the tests themselves can make mount namespaces.
 pub fn has_namespaces() -> bool {
-    let args: &[&str] = if geteuid().is_root() { &["--mount", "true"] } else { &["--user", "--mount", "true"] };
+    let args: &[&str] =
+        if geteuid().is_root() { &["--mount", "true"] } else { &["--user", "--mount", "true"] };
     let made = Command::new("unshare").args(args).stderr(Stdio::null()).status();
     made.is_ok_and(|status| status.success()) || has_user_namespaces()
 }
@@ -322,13 +348,17 @@ fn without_namespaces_a_pod_with_volumes_does_not_start() {
     let touch = format!("touch {}", marker.display());
     let mut server = Server::start(confined(), dir.path(), &with_volume(&touch));
     let status = server.wait(|status| {
-        status.container_statuses.is_some() && state(status).waiting.is_some_and(|waiting| waiting.message.is_some())
+        status.container_statuses.is_some()
+            && state(status).waiting.is_some_and(|waiting| waiting.message.is_some())
     });
     assert_eq!(phase(&status), "Pending");
     let waiting = state(&status).waiting.unwrap();
     assert_eq!(waiting.reason.as_deref(), Some("ContainerCreating"));
     let message = waiting.message.unwrap();
-    assert!(message.starts_with("MountVolume.SetUp failed for volume \"v\" : this system does not let the node"), "{message}");
+    assert!(
+        message.starts_with("MountVolume.SetUp failed for volume \"v\" : this system does not let the node"),
+        "{message}"
+    );
     let shim = shim_of(dir.path(), "p");
     server.kill();
     kill_process(shim, Signal::KILL).unwrap();

@@ -22,6 +22,7 @@ crate::tests![
     a_host_path_must_be_what_it_is_said_to_be,
     a_sub_path_stays_in_its_volume,
     memory_is_a_medium,
+    memory_outlives_a_server,
     mount_points_in_kernel_file_systems_are_refused,
     a_user_of_its_own_can_use_its_volumes,
 ];
@@ -56,7 +57,12 @@ fn a_volume_may_be_where_nothing_is() {
     let mut node = Node::new(dir.path());
     let mount = json!({ "name": "v", "mountPath": "/cronlet-test/a/data" });
     let init = json!({ "name": "i", "command": ["sh", "-c", "echo shared > /cronlet-test/a/data/file"], "volumeMounts": [mount] });
-    let mut pod = with("p", "cat /cronlet-test/a/data/file; stat -c %a /cronlet-test/a/data; ls -A / | wc -l; test -e /proc/self", json!({ "emptyDir": {} }), mount.clone());
+    let mut pod = with(
+        "p",
+        "cat /cronlet-test/a/data/file; stat -c %a /cronlet-test/a/data; ls -A / | wc -l; test -e /proc/self",
+        json!({ "emptyDir": {} }),
+        mount.clone(),
+    );
     pod.spec.as_mut().unwrap().init_containers = Some(vec![serde_json::from_value(init).unwrap()]);
     let entries = fs::read_dir("/").unwrap().count();
     assert_eq!(run(&mut node, &pod), (Some(0), format!("shared\n777\n{}\n", entries + 1)));
@@ -70,12 +76,17 @@ fn a_volume_may_be_next_to_what_is_there() {
     fs::create_dir_all(place.join("sub")).unwrap();
     fs::write(place.join("file"), "file\n").unwrap();
     symlink("file", place.join("link")).unwrap();
-    let script = format!("cd {}; cat file link; echo below > sub/written; echo beside > written; echo kept > data/x; ls", place.display());
+    let script = format!(
+        "cd {}; cat file link; echo below > sub/written; echo beside > written; echo kept > data/x; ls",
+        place.display()
+    );
     let mount = json!({ "mountPath": place.join("data") });
     let (code, log) = run(&mut node, &with("p", &script, json!({ "emptyDir": {} }), mount));
     assert_eq!((code, log.as_str()), (Some(0), "file\nfile\ndata\nfile\nlink\nsub\nwritten\n"));
     // What is written below an entry is the host's; what is written beside them is the container's own.
-    assert!(place.join("sub/written").exists() && !place.join("written").exists() && !place.join("data").exists());
+    assert!(
+        place.join("sub/written").exists() && !place.join("written").exists() && !place.join("data").exists()
+    );
     assert_eq!(fs::read_to_string(dir.path().join("data/pods/uid-p/volume-v/x")).unwrap(), "kept\n");
 }
 
@@ -95,7 +106,8 @@ fn files_are_made_of_api_objects() {
         { "downwardAPI": { "items": [{ "path": "labels", "fieldRef": { "fieldPath": "metadata.labels" } }] } },
     ]);
     let volume = json!({ "projected": { "sources": sources, "defaultMode": 0o600 } });
-    let script = "cd /cronlet-test/files; ls; cat deep/er labels; od -An -tx1 key; stat -Lc %a deep/er key; touch new";
+    let script =
+        "cd /cronlet-test/files; ls; cat deep/er labels; od -An -tx1 key; stat -Lc %a deep/er key; touch new";
     let mut pod = with("p", script, volume, json!({ "mountPath": "/cronlet-test/files" }));
     pod.metadata.labels = Some([("b".to_owned(), "2\"".to_owned()), ("a".into(), "1".into())].into());
     let (code, log) = run(&mut node, &pod);
@@ -108,7 +120,8 @@ fn files_change_while_their_pod_runs() {
     let dir = tempfile::tempdir().unwrap();
     let mut node = Node::new(dir.path());
     store_settings(&mut node, "before");
-    let script = "cd /cronlet-test/files; cat greeting; echo; until grep -q after greeting; do sleep 0.02; done; ls";
+    let script =
+        "cd /cronlet-test/files; cat greeting; echo; until grep -q after greeting; do sleep 0.02; done; ls";
     let mount = json!({ "mountPath": "/cronlet-test/files" });
     node.create(&with("p", script, json!({ "configMap": { "name": "settings" } }), mount));
     node.wait("p", is_running);
@@ -128,7 +141,8 @@ fn a_single_file_can_be_mounted() {
     fs::write(place.join("there"), "").unwrap();
     let mount = json!({ "mountPath": place.join("app.conf"), "subPath": "greeting" });
     let script = format!("cat {0}/app.conf; ls {0}", place.display());
-    let (code, log) = run(&mut node, &with("p", &script, json!({ "configMap": { "name": "settings" } }), mount));
+    let (code, log) =
+        run(&mut node, &with("p", &script, json!({ "configMap": { "name": "settings" } }), mount));
     assert_eq!((code, log.as_str()), (Some(0), "hello\napp.conf\nthere\n"));
     assert!(!place.join("app.conf").exists());
 }
@@ -164,7 +178,10 @@ fn a_claim_outlives_its_pods() {
     let claim = node.store(&claim);
     node.sync("first");
     assert_eq!(exit_code(&node.end("first")), Some(0));
-    assert_eq!(run(&mut node, &with("second", "cat /cronlet-test/data/file", volume, mount)), (Some(0), "kept\n".into()));
+    assert_eq!(
+        run(&mut node, &with("second", "cat /cronlet-test/data/file", volume, mount)),
+        (Some(0), "kept\n".into())
+    );
     assert!(dir.path().join("data/volumes/pvc-u-1/file").exists());
     node.runtime.remove_claim(&claim);
     drop(node);
@@ -182,7 +199,10 @@ fn a_host_path_must_be_what_it_is_said_to_be() {
     assert_eq!(phase(&status), "Pending");
     let (reason, message) = node.events("p")[0];
     assert_eq!(reason, "FailedMount");
-    assert!(message.contains("hostPath type check failed") && message.ends_with("is not a directory"), "{message}");
+    assert!(
+        message.contains("hostPath type check failed") && message.ends_with("is not a directory"),
+        "{message}"
+    );
 }
 
 fn a_sub_path_stays_in_its_volume() {
@@ -196,7 +216,8 @@ fn a_sub_path_stays_in_its_volume() {
     let mount = |sub_path: &str| json!({ "mountPath": "/cronlet-test/x", "subPath": sub_path });
     node.create(&with("out", "true", volume.clone(), mount("out")));
     let status = node.wait("out", |status| {
-        status.container_statuses.is_some() && state(status).waiting.is_some_and(|waiting| waiting.message.is_some())
+        status.container_statuses.is_some()
+            && state(status).waiting.is_some_and(|waiting| waiting.message.is_some())
     });
     let message = state(&status).waiting.unwrap().message.unwrap();
     assert!(message.contains("cannot open subPath \"out\""), "{message}");
@@ -217,12 +238,27 @@ fn memory_is_a_medium() {
     assert_eq!(fs::read_dir(dir.path().join("data/pods/uid-p/volume-v")).unwrap().count(), 0);
 }
 
+fn memory_outlives_a_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = "trap 'cat /cronlet-test/m/file; exit 3' TERM; echo kept > /cronlet-test/m/file; echo ready; \
+                  while :; do sleep 0.02; done";
+    let volume = json!({ "emptyDir": { "medium": "Memory" } });
+    let pod = with("p", script, volume, json!({ "mountPath": "/cronlet-test/m" }));
+    let pod = crate::servers::orphan(dir.path(), pod);
+    let mut node = crate::servers::adopt(dir.path(), &pod);
+    node.follow_until("p", "ready");
+    node.delete("p", 30);
+    assert_eq!(exit_code(&node.end("p")), Some(3));
+    assert!(node.log("p").contains("kept\n"));
+}
+
 fn mount_points_in_kernel_file_systems_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let mut node = Node::new(dir.path());
     node.create(&with("p", "true", json!({ "emptyDir": {} }), json!({ "mountPath": "/proc/no/such" })));
     let status = node.wait("p", |status| {
-        status.container_statuses.is_some() && state(status).waiting.is_some_and(|waiting| waiting.message.is_some())
+        status.container_statuses.is_some()
+            && state(status).waiting.is_some_and(|waiting| waiting.message.is_some())
     });
     let message = state(&status).waiting.unwrap().message.unwrap();
     assert!(message.contains("the mount point /proc/no/such does not exist"), "{message}");
@@ -234,15 +270,23 @@ fn a_user_of_its_own_can_use_its_volumes() {
     let dir = tempfile::tempdir().unwrap();
     let mut node = Node::new(dir.path());
     store_settings(&mut node, "hello\n");
-    let mut pod = with("p", "id -u; echo $(id -G | tr ' ' '\\n' | sort); cat /cronlet-test/f/greeting", json!({ "configMap": { "name": "settings", "defaultMode": 0o400 } }), json!({ "mountPath": "/cronlet-test/f" }));
-    let context = json!({ "runAsUser": 65534, "runAsGroup": 65534, "fsGroup": 4242, "supplementalGroups": [4243] });
+    let mut pod = with(
+        "p",
+        "id -u; echo $(id -G | tr ' ' '\\n' | sort); cat /cronlet-test/f/greeting",
+        json!({ "configMap": { "name": "settings", "defaultMode": 0o400 } }),
+        json!({ "mountPath": "/cronlet-test/f" }),
+    );
+    let context =
+        json!({ "runAsUser": 65533, "runAsGroup": 65533, "fsGroup": 4242, "supplementalGroups": [4243] });
     pod.spec.as_mut().unwrap().security_context = Some(serde_json::from_value(context).unwrap());
     if !rustix::process::geteuid().is_root() {
         node.create(&pod);
         let status = node.wait("p", |status| status.container_statuses.is_some());
-        assert!(state(&status).waiting.unwrap().message.unwrap().starts_with("runAsUser 65534 is not the user"));
+        assert!(
+            state(&status).waiting.unwrap().message.unwrap().starts_with("runAsUser 65533 is not the user")
+        );
         return;
     }
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
-    assert_eq!(run(&mut node, &pod), (Some(0), "65534\n4242 4243 65534\nhello\n".into()));
+    assert_eq!(run(&mut node, &pod), (Some(0), "65533\n4242 4243 65533\nhello\n".into()));
 }

@@ -102,7 +102,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 /// the program under test.
 fn again_in_release() -> anyhow::Result<()> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let build = Command::new(&cargo).args(["build", "--release", "--quiet", "--package", "cronlet"]).status()?;
+    let build =
+        Command::new(&cargo).args(["build", "--release", "--quiet", "--package", "cronlet"]).status()?;
     if !build.success() {
         bail!("the release build failed");
     }

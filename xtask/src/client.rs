@@ -35,7 +35,8 @@ impl Client {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let kubeconfig = Kubeconfig::read_from(node.kubeconfig())?;
         let inner = runtime.block_on(async {
-            let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+            let mut config =
+                Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
             config.read_timeout = None;
             anyhow::Ok(kube::Client::try_from(config)?)
         })?;
@@ -54,7 +55,10 @@ impl Client {
     ///
     /// # Errors
     /// If the server refuses one.
-    pub fn create_all(&self, objects: impl IntoIterator<Item = Value>) -> anyhow::Result<Vec<(String, i128)>> {
+    pub fn create_all(
+        &self,
+        objects: impl IntoIterator<Item = Value>,
+    ) -> anyhow::Result<Vec<(String, i128)>> {
         self.create(objects, CONCURRENCY)
     }
 
@@ -69,7 +73,8 @@ impl Client {
     ) -> anyhow::Result<Vec<(String, i128)>> {
         let queue = Arc::new(Mutex::new(objects.into_iter().collect::<Vec<_>>().into_iter()));
         self.runtime.block_on(async {
-            let workers: Vec<_> = (0..concurrency).map(|_| tokio::spawn(create(self.inner.clone(), queue.clone()))).collect();
+            let workers: Vec<_> =
+                (0..concurrency).map(|_| tokio::spawn(create(self.inner.clone(), queue.clone()))).collect();
             let mut sent = Vec::new();
             for worker in workers {
                 sent.extend(worker.await??);
@@ -91,7 +96,9 @@ impl Client {
     ) -> anyhow::Result<(T, Vec<Seen>)> {
         let list: Value = serde_json::from_str(&self.get(&format!("{path}?limit=1"))?)?;
         let revision = list["metadata"]["resourceVersion"].as_str().context("no resourceVersion")?.to_owned();
-        let request = Request::builder().method(Method::GET).uri(format!("{path}?watch=true&resourceVersion={revision}"));
+        let request = Request::builder()
+            .method(Method::GET)
+            .uri(format!("{path}?watch=true&resourceVersion={revision}"));
         let body = self.runtime.block_on(self.inner.send(request.body(Body::empty())?))?.into_body();
         let reader = self.runtime.spawn(read_lines(body));
         let started = start()?;
@@ -120,7 +127,8 @@ async fn create(
             Some("CronJob") => "/apis/batch/v1/namespaces/default/cronjobs",
             _ => "/apis/batch/v1/namespaces/default/jobs",
         };
-        let request = Request::post(path).header("content-type", "application/json").body(object.to_string().into())?;
+        let request =
+            Request::post(path).header("content-type", "application/json").body(object.to_string().into())?;
         sent.push((object["metadata"]["name"].as_str().unwrap_or_default().to_owned(), now()));
         client.request_text(request).await?;
     }

@@ -89,7 +89,8 @@ impl Drop for Node {
 pub fn shim_pid(pod: &Path) -> Option<u32> {
     let journal = fs::read_to_string(pod.join("journal")).ok()?;
     let records = journal.lines().filter_map(|line| serde_json::from_str(line.split_once(' ')?.1).ok());
-    let mut opened = records.filter_map(|record: serde_json::Value| record["event"]["opened"]["pid"].as_u64());
+    let mut opened =
+        records.filter_map(|record: serde_json::Value| record["event"]["opened"]["pid"].as_u64());
     let pid = u32::try_from(opened.next_back()?).ok()?;
     let command_line = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
     command_line.contains("__shim").then_some(pid)

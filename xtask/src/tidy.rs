@@ -35,7 +35,8 @@ const EDGES: &[(&str, &[&str])] = &[
 
 /// Crates that may know neither the time nor the world around them, and what they may therefore not name.
 const PURE_CRATES: &[&str] = &["schedule", "object", "controller"];
-const IMPURE: &[&str] = &["std::fs", "std::net", "std::process", "std::thread", "std::env", "tokio", "async fn"];
+const IMPURE: &[&str] =
+    &["std::fs", "std::net", "std::process", "std::thread", "std::env", "tokio", "async fn"];
 
 /// Checks the checkout and lists every broken rule.
 ///
@@ -135,7 +136,8 @@ fn long_functions(name: &str, text: &str) -> Vec<String> {
             continue;
         }
         // What ends in a semicolon before any brace opens is a declaration without a body.
-        let signature_end = lines[start..].iter().find(|l| l.ends_with('{') || l.ends_with(';') || l.ends_with('}'));
+        let signature_end =
+            lines[start..].iter().find(|l| l.ends_with('{') || l.ends_with(';') || l.ends_with('}'));
         if !signature_end.is_some_and(|l| l.ends_with('{')) {
             continue;
         }
@@ -143,7 +145,10 @@ fn long_functions(name: &str, text: &str) -> Vec<String> {
         let end = lines[start..].iter().position(|l| *l == closing).map_or(start, |offset| start + offset);
         let length = end - start + 1;
         if length > FUNCTION_LINES_MAX {
-            problems.push(format!("{name}:{}: {length} lines in a function; at most {FUNCTION_LINES_MAX}", start + 1));
+            problems.push(format!(
+                "{name}:{}: {length} lines in a function; at most {FUNCTION_LINES_MAX}",
+                start + 1
+            ));
         }
     }
     problems
@@ -160,12 +165,13 @@ fn impurities(name: &str, text: &str, tests: bool) -> Vec<String> {
         return Vec::new();
     }
     let source = text.split("#[cfg(test)]").next().unwrap_or_default();
-    let found = source.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")).filter_map(
-        |(i, line)| {
-            let word = IMPURE.iter().find(|word| line.contains(**word))?;
-            Some(format!("{name}:{}: `{word}` in a crate of pure functions", i + 1))
-        },
-    );
+    let found =
+        source.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")).filter_map(
+            |(i, line)| {
+                let word = IMPURE.iter().find(|word| line.contains(**word))?;
+                Some(format!("{name}:{}: `{word}` in a crate of pure functions", i + 1))
+            },
+        );
     found.collect()
 }
 

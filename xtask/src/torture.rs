@@ -61,14 +61,20 @@ fn torture(arguments: &Arguments, seed: u64) -> anyhow::Result<()> {
     let mut node = Node::start(&["--runtime", "process"])?;
     let load = load::Load::new(node.directory().path(), arguments.seconds)?;
     let began = client::now();
-    Client::new(&node)?.create_all(load.cronjobs(arguments.cronjobs).chain(load.jobs(arguments.pods, &mut random)))?;
+    Client::new(&node)?
+        .create_all(load.cronjobs(arguments.cronjobs).chain(load.jobs(arguments.pods, &mut random)))?;
     let mut kills = kill_times(arguments, &mut random);
     for (index, at) in kills.drain(..).enumerate() {
         pause_until(began + at);
         let before = running(&node);
         node.crash_and_restart()?;
         let lost = before.iter().filter(|(uid, pid)| !node_knows(&node, uid, **pid)).count();
-        anyhow::ensure!(lost == 0, "{lost} of {} running pods were not taken back after kill {}", before.len(), index + 1);
+        anyhow::ensure!(
+            lost == 0,
+            "{lost} of {} running pods were not taken back after kill {}",
+            before.len(),
+            index + 1
+        );
         println!(
             "torture: kill {:2} at {:5.1} s, {} pods taken back, ready after {:.0} ms",
             index + 1,
@@ -87,7 +93,8 @@ fn torture(arguments: &Arguments, seed: u64) -> anyhow::Result<()> {
 /// When to kill, in nanoseconds from the beginning: random, in order.
 fn kill_times(arguments: &Arguments, random: &mut fastrand::Rng) -> Vec<i128> {
     let span = u64::from(arguments.seconds) * 1_000_000_000;
-    let mut times: Vec<i128> = (0..arguments.kills).map(|_| i128::from(random.u64(span / 50..span - span / 50))).collect();
+    let mut times: Vec<i128> =
+        (0..arguments.kills).map(|_| i128::from(random.u64(span / 50..span - span / 50))).collect();
     times.sort_unstable();
     times
 }

@@ -1,16 +1,8 @@
 //! Brings a node up: opens what is stored, wires the parts together, listens, and takes it all down again.
 
-use std::{
-    fs,
-    io::Write as _,
-    net::SocketAddr,
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
-    sync::Arc,
-    thread::JoinHandle,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, thread::JoinHandle};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use cronlet_controller::Settings;
 use cronlet_object::{
     ApiError, Clock, Ids, Key, Kind, Transaction, Write,
@@ -88,8 +80,9 @@ pub async fn start(options: &Options) -> anyhow::Result<Server> {
     let names = cronlet_server::server_names(&host, address.ip());
     let pki = Pki::open(&options.data_dir.join("pki"), &names, clock.now())?;
     let url = format!("https://{address}");
-    let kubeconfig = options.kubeconfig.clone().unwrap_or_else(|| options.data_dir.join(place::KUBECONFIG_NAME));
-    write_private(&kubeconfig, &pki.kubeconfig(&url)).with_context(|| kubeconfig.display().to_string())?;
+    let kubeconfig =
+        options.kubeconfig.clone().unwrap_or_else(|| options.data_dir.join(place::KUBECONFIG_NAME));
+    pki.write_kubeconfig(&kubeconfig, &url)?;
 
     let mut ids = Ids::seeded(fastrand::u64(..));
     let (inbox, outbox) = Inbox::new();
@@ -136,8 +129,10 @@ impl Server {
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!("{address}: cannot listen\nhint: is another node running? `--listen 127.0.0.1:0` picks a free port")
+    TcpListener::bind(address).await.map_err(|error| {
+        anyhow!(
+            "{address}: cannot listen: {error}\nhint: is another node running? `--listen 127.0.0.1:0` picks a free port"
+        )
     })
 }
 
@@ -153,18 +148,6 @@ fn open_store(directory: &DataDir, options: &Options) -> anyhow::Result<Store> {
         );
     }
     Ok(Store::open(Box::new(SqliteDisk::in_memory()?))?)
-}
-
-/// Writes a file that holds a key: nobody else may read it, and nobody sees it half-written.
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(".new");
-    let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-    file.write_all(text.as_bytes())?;
-    fs::rename(draft, path)
 }
 
 /// The objects that a node has before anybody asks: namespaces, and the node itself if it runs pods.
@@ -223,7 +206,9 @@ fn pod_logs(runtime: Option<&Arc<Runtime>>) -> PodLogs {
     let logs = runtime.map(|runtime| runtime.logs());
     Arc::new(move |request: LogRequest| {
         let Some(logs) = &logs else {
-            return Err(ApiError::bad_request("this node runs no pods (--runtime none), so they have no logs"));
+            return Err(ApiError::bad_request(
+                "this node runs no pods (--runtime none), so they have no logs",
+            ));
         };
         let source = LogSource {
             namespace: request.pod.namespace().to_owned(),

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use http::{Method, Request, StatusCode, header};
 use futures_util::StreamExt;
+use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyDataStream, BodyExt};
 use kube::{
     Config,
@@ -80,8 +80,9 @@ impl Client {
         let path = kubeconfig_path(target)?;
         let kubeconfig = Kubeconfig::read_from(&path).with_context(|| path.display().to_string())?;
         let options = KubeConfigOptions { context: target.context.clone(), ..Default::default() };
-        let mut config =
-            Config::from_custom_kubeconfig(kubeconfig, &options).await.with_context(|| path.display().to_string())?;
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
+            .await
+            .with_context(|| path.display().to_string())?;
         // A followed log or a watch may be silent for as long as it likes.
         config.read_timeout = None;
         let namespace = target.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
@@ -108,7 +109,8 @@ impl Client {
         if status.is_success() {
             return Ok(answer.into_body());
         }
-        let bytes = answer.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let bytes =
+            answer.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         Err(refused(status, &bytes).into())
     }
 }
@@ -131,7 +133,8 @@ impl Lines {
     /// If the connection breaks, or the server reports an error.
     pub async fn next_event(&mut self) -> anyhow::Result<Option<Value>> {
         let Some(line) = self.next().await? else { return Ok(None) };
-        let event: Value = serde_json::from_slice(&line).context("the watch sent something that is not JSON")?;
+        let event: Value =
+            serde_json::from_slice(&line).context("the watch sent something that is not JSON")?;
         if event["type"] == "ERROR" {
             bail!("the watch ended: {}", event["object"]["message"].as_str().unwrap_or("no reason given"));
         }
@@ -199,15 +202,21 @@ fn request(method: Method, path: &str, accept: &str, content_type: &str, body: V
     builder.body(body).expect("paths are made of escaped parts")
 }
 
+/// The first file that `$KUBECONFIG` names.
+pub fn kubeconfig_variable() -> Option<PathBuf> {
+    let value = std::env::var_os("KUBECONFIG").filter(|value| !value.is_empty())?;
+    std::env::split_paths(&value).next()
+}
+
 /// The kubeconfig to use, in the order that the option's help gives.
 fn kubeconfig_path(target: &Target) -> anyhow::Result<PathBuf> {
-    let named = target.kubeconfig.clone().or_else(|| {
-        let value = std::env::var_os("KUBECONFIG").filter(|value| !value.is_empty())?;
-        std::env::split_paths(&value).next()
-    });
+    let named = target.kubeconfig.clone().or_else(kubeconfig_variable);
     if let Some(path) = named {
         if !path.exists() {
-            bail!("{}: no such kubeconfig\nhint: `cronlet up` writes one and prints its path", path.display());
+            bail!(
+                "{}: no such kubeconfig\nhint: `cronlet up` writes one and prints its path",
+                path.display()
+            );
         }
         return Ok(path);
     }

@@ -12,7 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 use rustix::{
     io::Errno,
     time::{
-        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+        timerfd_settime,
     },
 };
 
@@ -61,9 +62,11 @@ impl Alarm {
     /// Sets the time of the next call; without one, or with one far away, the longest wait between two looks at the
     /// clock.
     pub fn set(&self, wake_at: Option<Timestamp>, now: Timestamp) {
-        let latest = now.checked_add(SignedDuration::from_secs(RECHECK_SECONDS_MAX)).unwrap_or(Timestamp::MAX);
+        let latest =
+            now.checked_add(SignedDuration::from_secs(RECHECK_SECONDS_MAX)).unwrap_or(Timestamp::MAX);
         // A time in the past is no error to the kernel: the timer expires at once. Zero would disarm it.
-        let at = wake_at.map_or(latest, |t| t.min(latest)).max(Timestamp::from_nanosecond(1).unwrap_or_default());
+        let at =
+            wake_at.map_or(latest, |t| t.min(latest)).max(Timestamp::from_nanosecond(1).unwrap_or_default());
         let value = Timespec { tv_sec: at.as_second(), tv_nsec: at.subsec_nanosecond().into() };
         let spec = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: value };
         // The call reports a step of the clock that nobody has read yet; the timer is armed all the same.

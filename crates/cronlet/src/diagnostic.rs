@@ -56,12 +56,20 @@ impl FileManifest {
 
     /// Shows why the server did not take this object: each cause under the field it is about.
     pub fn refusal(&self, error: &anyhow::Error) -> String {
-        let Some(refused) = error.downcast_ref::<Refused>() else { return self.problem(&format!("{error:#}"), "") };
-        if refused.causes.is_empty() {
-            let field = unknown_field(&refused.message).unwrap_or_default();
-            return self.problem(&refused.message, field);
+        let Some(refused) = error.downcast_ref::<Refused>() else {
+            return self.problem(&format!("{error:#}"), "");
+        };
+        if let Some(field) = unknown_field(&refused.message) {
+            return render(&self.file, self.manifest.span_of_key(field), &refused.message);
         }
-        refused.causes.iter().map(|cause| self.problem(&format!("{}: {}", cause.field, cause.message), &cause.field)).collect()
+        if refused.causes.is_empty() {
+            return self.problem(&refused.message, mistyped_field(&refused.message).unwrap_or_default());
+        }
+        refused
+            .causes
+            .iter()
+            .map(|cause| self.problem(&format!("{}: {}", cause.field, cause.message), &cause.field))
+            .collect()
     }
 
     /// Shows a problem with the value at `path`, or with the whole object if the path is empty.
@@ -80,6 +88,13 @@ impl FileManifest {
 fn unknown_field(message: &str) -> Option<&str> {
     let rest = message.split_once("unknown field \"")?.1;
     rest.split_once('"').map(|(field, _)| field)
+}
+
+/// The field whose value has the wrong type: messages name it behind Go's name of the type that has it.
+fn mistyped_field(message: &str) -> Option<&str> {
+    let rest = message.split_once("into Go struct field ")?.1;
+    let (field, _) = rest.split_once(" of type ")?;
+    field.split_once('.').map(|(_, path)| path)
 }
 
 /// Reads manifest files and the manifest files of directories, in the order given and then by name.
@@ -120,7 +135,11 @@ fn missing(manifest: &FileManifest) -> String {
     let mut faults = String::new();
     for (field, value) in [("apiVersion", manifest.api_version()), ("kind", manifest.kind())] {
         if value.is_empty() {
-            faults.push_str(&render(&manifest.file, manifest.manifest.document(), &format!("{field} is not set")));
+            faults.push_str(&render(
+                &manifest.file,
+                manifest.manifest.document(),
+                &format!("{field} is not set"),
+            ));
         }
     }
     if manifest.name().is_empty() {
@@ -150,7 +169,8 @@ fn render(file: &File, span: &Span, message: &str) -> String {
     // A long span would show the whole document; its first line tells the place.
     let first_line = file.text[span.bytes.start..span.bytes.end].lines().next().map_or(0, str::len);
     let range = span.bytes.start..span.bytes.start + first_line;
-    let snippet = Snippet::source(&file.text).path(&file.path).annotation(AnnotationKind::Primary.span(range));
+    let snippet =
+        Snippet::source(&file.text).path(&file.path).annotation(AnnotationKind::Primary.span(range));
     let report: &[Group] = &[Level::ERROR.primary_title(message).element(snippet)];
     format!("{}\n\n", Renderer::plain().render(report))
 }
@@ -168,12 +188,16 @@ mod tests {
 
     #[test]
     fn refusals_point_at_the_field() {
-        let manifest = manifest("apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: x\nspec:\n  parallelism: -1\n");
+        let manifest =
+            manifest("apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: x\nspec:\n  parallelism: -1\n");
         let refused = Refused {
             code: 422,
             reason: "Invalid".into(),
             message: "Job.batch \"x\" is invalid".into(),
-            causes: vec![Cause { field: "spec.parallelism".into(), message: "Invalid value: -1: must be ≥ 0".into() }],
+            causes: vec![Cause {
+                field: "spec.parallelism".into(),
+                message: "Invalid value: -1: must be ≥ 0".into(),
+            }],
         };
         insta::assert_snapshot!(manifest.refusal(&refused.into()).trim_end(), @r"
         error: spec.parallelism: Invalid value: -1: must be ≥ 0
@@ -185,8 +209,14 @@ mod tests {
     }
 
     #[test]
-    fn unknown_fields_are_found_in_the_message() {
-        assert_eq!(unknown_field("strict decoding error: unknown field \"spec.x\", unknown …"), Some("spec.x"));
+    fn fields_are_found_in_messages() {
+        assert_eq!(
+            unknown_field("strict decoding error: unknown field \"spec.x\", unknown …"),
+            Some("spec.x")
+        );
         assert_eq!(unknown_field("no such thing"), None);
+        let mistyped =
+            "json: cannot unmarshal string into Go struct field CronJobSpec.spec.suspend of type bool";
+        assert_eq!(mistyped_field(mistyped), Some("spec.suspend"));
     }
 }

@@ -66,7 +66,11 @@ pub fn register(
 }
 
 fn describe(name: &str, runtime: &str, now: Timestamp) -> Node {
-    let labels = [("kubernetes.io/hostname", name), ("kubernetes.io/os", "linux"), ("kubernetes.io/arch", architecture())];
+    let labels = [
+        ("kubernetes.io/hostname", name),
+        ("kubernetes.io/os", "linux"),
+        ("kubernetes.io/arch", architecture()),
+    ];
     Node {
         metadata: ObjectMeta {
             name: Some(name.to_owned()),
@@ -97,7 +101,8 @@ fn describe(name: &str, runtime: &str, now: Timestamp) -> Node {
 
 fn capacity() -> std::collections::BTreeMap<String, Quantity> {
     let processors = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let mut capacity = std::collections::BTreeMap::from([("cpu".to_owned(), Quantity(processors.to_string()))]);
+    let mut capacity =
+        std::collections::BTreeMap::from([("cpu".to_owned(), Quantity(processors.to_string()))]);
     let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let total = memory.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     if let Some(kib) = total.and_then(|total| total.trim().strip_suffix("kB")) {
@@ -115,7 +120,11 @@ fn system_info(runtime: &str) -> NodeSystemInfo {
         boot_id: read("/proc/sys/kernel/random/boot_id"),
         container_runtime_version: format!("cronlet-{runtime}://{}", env!("CARGO_PKG_VERSION")),
         kernel_version: rustix::system::uname().release().to_string_lossy().into_owned(),
-        kubelet_version: format!("v1.{}.0+cronlet.{}", crate::command::version::KUBERNETES_MINOR, env!("CARGO_PKG_VERSION")),
+        kubelet_version: format!(
+            "v1.{}.0+cronlet.{}",
+            crate::command::version::KUBERNETES_MINOR,
+            env!("CARGO_PKG_VERSION")
+        ),
         machine_id: read("/etc/machine-id"),
         operating_system: "linux".into(),
         os_image: pretty.unwrap_or_default().trim_matches('"').to_owned(),

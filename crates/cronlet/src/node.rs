@@ -173,7 +173,8 @@ impl Node {
 
     /// The store takes no writes any more: nothing that is decided could be kept.
     fn give_up(&mut self, refusal: &Refusal) -> bool {
-        let reason = self.parts.store.failure().map_or_else(|| refusal.to_string(), |failure| failure.to_string());
+        let reason =
+            self.parts.store.failure().map_or_else(|| refusal.to_string(), |failure| failure.to_string());
         std::mem::replace(&mut self.parts.failed, Box::new(drop))(reason);
         false
     }
@@ -198,7 +199,9 @@ impl Node {
         }
         self.queue.start(work.clone());
         let (inbox, seen) = (self.inbox.clone(), snapshot.revision());
-        self.parts.store.submit(plan.transaction, move |result| inbox.send(Input::Planned(work, seen, result)));
+        self.parts
+            .store
+            .submit(plan.transaction, move |result| inbox.send(Input::Planned(work, seen, result)));
     }
 
     fn planned(&mut self, work: &Work, seen: u64, result: Result<Committed, Refusal>) {

@@ -14,9 +14,13 @@ pub const KUBECONFIG_NAME: &str = "admin.kubeconfig";
 /// If there is no default because neither XDG_STATE_HOME nor HOME is set.
 pub fn data_dir(asked: Option<&Path>) -> anyhow::Result<PathBuf> {
     match asked {
-        Some(dir) => std::path::absolute(dir).with_context(|| format!("{}: not a usable path", dir.display())),
+        Some(dir) => {
+            std::path::absolute(dir).with_context(|| format!("{}: not a usable path", dir.display()))
+        }
         None if rustix::process::geteuid().is_root() => Ok(PathBuf::from("/var/lib/cronlet")),
-        None => Ok(state_home().context("no place for data: set HOME or XDG_STATE_HOME, or give --data-dir")?.join("cronlet")),
+        None => Ok(state_home()
+            .context("no place for data: set HOME or XDG_STATE_HOME, or give --data-dir")?
+            .join("cronlet")),
     }
 }
 
@@ -24,7 +28,9 @@ pub fn data_dir(asked: Option<&Path>) -> anyhow::Result<PathBuf> {
 /// the data directory.
 pub fn log_root(asked: Option<&Path>, data_dir: &Path) -> anyhow::Result<PathBuf> {
     match asked {
-        Some(dir) => std::path::absolute(dir).with_context(|| format!("{}: not a usable path", dir.display())),
+        Some(dir) => {
+            std::path::absolute(dir).with_context(|| format!("{}: not a usable path", dir.display()))
+        }
         None if rustix::process::geteuid().is_root() => Ok(PathBuf::from("/var/log")),
         None => Ok(data_dir.join("log")),
     }
@@ -33,7 +39,10 @@ pub fn log_root(asked: Option<&Path>, data_dir: &Path) -> anyhow::Result<PathBuf
 /// The host's name, which the node object bears.
 pub fn host_name() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
-    let clean: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '.' { c } else { '-' }).collect();
+    let clean: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '.' { c } else { '-' })
+        .collect();
     let trimmed = clean.trim_matches(|c| c == '-' || c == '.');
     if trimmed.is_empty() { "localhost".to_owned() } else { trimmed.to_owned() }
 }

@@ -9,6 +9,20 @@ const COLUMN_WIDTH_MIN: usize = 6;
 /// Space between columns, in characters.
 const COLUMN_GAP: usize = 3;
 
+/// Writes text to standard output, where it may be read by a program that has had enough: see [`is_broken_pipe`].
+///
+/// # Errors
+/// If writing fails.
+pub fn out(text: &str) -> io::Result<()> {
+    io::stdout().write_all(text.as_bytes())
+}
+
+/// Whether a command failed because whoever read its output has gone, as `| head` does. That is no failure.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<io::Error>();
+    cause.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
 /// Writes rows as left-aligned columns. The last column is not padded.
 ///
 /// # Errors
@@ -34,7 +48,8 @@ pub fn columns(out: &mut dyn Write, rows: &[Vec<String>]) -> io::Result<()> {
 /// are shown if `wide`.
 pub fn table_rows(table: &Value, wide: bool, header: bool) -> Vec<Vec<String>> {
     let definitions = table["columnDefinitions"].as_array().cloned().unwrap_or_default();
-    let shown: Vec<bool> = definitions.iter().map(|c| wide || c["priority"].as_i64().unwrap_or_default() == 0).collect();
+    let shown: Vec<bool> =
+        definitions.iter().map(|c| wide || c["priority"].as_i64().unwrap_or_default() == 0).collect();
     let pick = |cells: &[Value], text: fn(&Value) -> String| {
         cells.iter().zip(&shown).filter(|(_, shown)| **shown).map(|(cell, _)| text(cell)).collect::<Vec<_>>()
     };

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use crate::client::{self, Client};
 
-const DISCOVERY: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+const DISCOVERY: &str =
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
 
 /// A kind of object, as the server serves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +32,9 @@ impl Resource {
     pub fn path(&self, namespace: Option<&str>) -> String {
         let root = if self.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", self.group) };
         match namespace.filter(|_| self.namespaced) {
-            Some(namespace) => format!("{root}/{}/namespaces/{}/{}", self.version, escape(namespace), self.plural),
+            Some(namespace) => {
+                format!("{root}/{}/namespaces/{}/{}", self.version, escape(namespace), self.plural)
+            }
             None => format!("{root}/{}/{}", self.version, self.plural),
         }
     }
@@ -78,8 +81,10 @@ impl Resources {
     /// # Errors
     /// If it cannot be reached or does not answer as an API server does.
     pub async fn discover(client: &Client) -> anyhow::Result<Self> {
-        let (core, groups) =
-            tokio::try_join!(client.json(client::get("/api", DISCOVERY)), client.json(client::get("/apis", DISCOVERY)))?;
+        let (core, groups) = tokio::try_join!(
+            client.json(client::get("/api", DISCOVERY)),
+            client.json(client::get("/apis", DISCOVERY))
+        )?;
         Ok(Resources([core, groups].iter().flat_map(parse_discovery).collect()))
     }
 
@@ -112,7 +117,9 @@ impl Resources {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         let same = |r: &&Resource| r.group == group && r.version == version && r.kind == kind;
         self.0.iter().find(same).with_context(|| {
-            format!("no matches for kind \"{kind}\" in version \"{api_version}\": the server does not serve it")
+            format!(
+                "no matches for kind \"{kind}\" in version \"{api_version}\": the server does not serve it"
+            )
         })
     }
 }

@@ -22,7 +22,10 @@ pub fn measure() -> anyhow::Result<Vec<Row>> {
     let jobs = "/apis/batch/v1/namespaces/default/jobs";
     let (_, seen) = client.watch(
         jobs,
-        || client.create_all((0..CRONJOBS).map(|i| client::cronjob(&format!("herd-{i}"), "* * * * *", false))),
+        || {
+            client
+                .create_all((0..CRONJOBS).map(|i| client::cronjob(&format!("herd-{i}"), "* * * * *", false)))
+        },
         {
             // The first minute may hit the middle of the creation: it is not counted.
             let mut minutes = std::collections::BTreeMap::new();
@@ -41,7 +44,8 @@ pub fn measure() -> anyhow::Result<Vec<Row>> {
             by_minute.entry(arrived / MINUTE_NS).or_default().push((arrived % MINUTE_NS) as f64 / 1e6);
         }
     }
-    let mut rounds: Vec<Vec<f64>> = by_minute.into_values().filter(|delays| delays.len() == CRONJOBS).collect();
+    let mut rounds: Vec<Vec<f64>> =
+        by_minute.into_values().filter(|delays| delays.len() == CRONJOBS).collect();
     let mut row = |figure: &str, percent: f64| {
         let mut values: Vec<f64> = rounds.iter_mut().map(|delays| percentile(delays, percent)).collect();
         Row::new("herd", format!("{CRONJOBS} CronJobs, minute to Job, {figure}"), median(&mut values), "ms")

@@ -43,7 +43,8 @@ pub fn measure() -> anyhow::Result<Vec<Row>> {
         Row::new("jobs", format!("create to exec, {how}, p50"), median(values), "ms")
     };
     Ok(vec![
-        Row::new("jobs", format!("{JOBS} Jobs of `true` to Complete"), median(&mut rates), "Jobs/s").with_target("≥ 300"),
+        Row::new("jobs", format!("{JOBS} Jobs of `true` to Complete"), median(&mut rates), "Jobs/s")
+            .with_target("≥ 300"),
         p50("each after the one before", &mut alone).with_target("≤ 30"),
         p50(&format!("{JOBS} by one client"), &mut stream).with_target("≤ 30"),
         p50(&format!("{JOBS} by {} clients", client::CONCURRENCY), &mut burst),
@@ -52,7 +53,13 @@ pub fn measure() -> anyhow::Result<Vec<Row>> {
 
 /// Creates Jobs, so many at a time, and waits until all are complete: Jobs per second, and the median time from a
 /// Job's request to its process in ms.
-fn run(node: &Node, client: &Client, prefix: &str, jobs: usize, concurrency: usize) -> anyhow::Result<(f64, f64)> {
+fn run(
+    node: &Node,
+    client: &Client,
+    prefix: &str,
+    jobs: usize,
+    concurrency: usize,
+) -> anyhow::Result<(f64, f64)> {
     let mut complete = HashSet::new();
     let before = client::now();
     let (sent, seen) = client.watch(
@@ -60,7 +67,9 @@ fn run(node: &Node, client: &Client, prefix: &str, jobs: usize, concurrency: usi
         || client.create((0..jobs).map(|i| client::job(&format!("{prefix}-{i}"))), concurrency),
         |(_, event)| {
             let conditions = event["object"]["status"]["conditions"].as_array();
-            if conditions.is_some_and(|list| list.iter().any(|c| c["type"] == "Complete" && c["status"] == "True")) {
+            if conditions
+                .is_some_and(|list| list.iter().any(|c| c["type"] == "Complete" && c["status"] == "True"))
+            {
                 complete.insert(event["object"]["metadata"]["name"].to_string());
             }
             complete.len() == jobs
@@ -80,11 +89,13 @@ fn run(node: &Node, client: &Client, prefix: &str, jobs: usize, concurrency: usi
 fn process_starts(node: &Node, client: &Client, alone: Option<&str>) -> anyhow::Result<Vec<(String, i128)>> {
     let selector = alone.map(|prefix| format!("?labelSelector=batch.kubernetes.io%2Fjob-name%3D{prefix}-0"));
     let selector = selector.unwrap_or_default();
-    let pods: Value = serde_json::from_str(&client.get(&format!("/api/v1/namespaces/default/pods{selector}"))?)?;
+    let pods: Value =
+        serde_json::from_str(&client.get(&format!("/api/v1/namespaces/default/pods{selector}"))?)?;
     let mut starts = Vec::new();
     for pod in pods["items"].as_array().into_iter().flatten() {
         let text = |field: &str| pod["metadata"][field].as_str().unwrap_or_default().to_owned();
-        let job = pod["metadata"]["labels"]["batch.kubernetes.io/job-name"].as_str().unwrap_or_default().to_owned();
+        let job =
+            pod["metadata"]["labels"]["batch.kubernetes.io/job-name"].as_str().unwrap_or_default().to_owned();
         let journal = node.data_dir().join("pods").join(text("uid")).join("journal");
         if let Some(started) = journal_start(&fs::read_to_string(journal)?) {
             starts.push((job, started));
@@ -95,7 +106,8 @@ fn process_starts(node: &Node, client: &Client, alone: Option<&str>) -> anyhow::
 
 /// The time of the first `started` record, in nanoseconds since 1970. A line is a checksum and a JSON record.
 fn journal_start(journal: &str) -> Option<i128> {
-    let records = journal.lines().filter_map(|line| serde_json::from_str::<Value>(line.split_once(' ')?.1).ok());
+    let records =
+        journal.lines().filter_map(|line| serde_json::from_str::<Value>(line.split_once(' ')?.1).ok());
     let started = records.into_iter().find(|record| record["event"]["started"].is_object())?;
     started["time"].as_str()?.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_nanosecond)
 }

@@ -19,7 +19,8 @@ pub fn compare(client: &Client, load: &Load, began: i128) -> anyhow::Result<Stri
     let (mut finished, mut lines) = (0, 0);
     for pod in &pods {
         let name = pod["metadata"]["name"].as_str().context("a pod has a name")?;
-        let statuses = pod["status"]["containerStatuses"].as_array().context("a pod has container statuses")?;
+        let statuses =
+            pod["status"]["containerStatuses"].as_array().context("a pod has container statuses")?;
         ensure!(statuses.iter().all(|s| s["restartCount"] == 0), "pod {name} was restarted");
         let record = fs::read_to_string(load.records().join(format!("{name}.log"))).unwrap_or_default();
         let exit = fs::read_to_string(load.records().join(format!("{name}.exit"))).unwrap_or_default();
@@ -31,15 +32,25 @@ pub fn compare(client: &Client, load: &Load, began: i128) -> anyhow::Result<Stri
             }
             let known = &statuses[0]["state"]["terminated"]["exitCode"];
             ensure!(*known == exit, "pod {name} exited with {exit}; the node says {known} ({phase})");
-            ensure!(log == record, "pod {name}: {} lines written, {} in the log", count(&record), count(&log));
+            ensure!(
+                log == record,
+                "pod {name}: {} lines written, {} in the log",
+                count(&record),
+                count(&log)
+            );
             finished += 1;
             lines += count(&log);
         } else {
-            ensure!(log.len().abs_diff(record.len()) <= 64, "pod {name} runs, and its log lags behind its record");
+            ensure!(
+                log.len().abs_diff(record.len()) <= 64,
+                "pod {name} runs, and its log lags behind its record"
+            );
         }
     }
     let ticks = ticks(&items(client, "/apis/batch/v1/namespaces/default/jobs")?, began)?;
-    Ok(format!("{finished} finished pods with {lines} log lines and {ticks} scheduled Jobs are all accounted for"))
+    Ok(format!(
+        "{finished} finished pods with {lines} log lines and {ticks} scheduled Jobs are all accounted for"
+    ))
 }
 
 fn count(text: &str) -> usize {

@@ -53,12 +53,12 @@ impl Load {
             let mut spec = self.job_spec(lines, 0);
             // A line takes 100 ms or more, so that no Job runs out of completions early.
             spec["completions"] = (self.seconds * 10 / lines).max(1).into();
-            jobs.push(job(&format!("load-{i}"), spec));
+            jobs.push(job(&format!("load-{i}"), &spec));
         }
         for i in 0..pods / 4 {
             let mut spec = self.job_spec(random.u32(20..self.seconds * 5), random.u8(1..100));
             spec["backoffLimit"] = 0.into();
-            jobs.push(job(&format!("failing-{i}"), spec));
+            jobs.push(job(&format!("failing-{i}"), &spec));
         }
         jobs.into_iter()
     }
@@ -78,6 +78,6 @@ impl Load {
     }
 }
 
-fn job(name: &str, spec: Value) -> Value {
+fn job(name: &str, spec: &Value) -> Value {
     json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec})
 }

@@ -1,6 +1,6 @@
 //! `cronlet apply`: creates or changes the objects of manifest files, and takes away what an earlier apply had set.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 use http::Method;
@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::{
     client::{self, Client, Refused, Target},
     diagnostic::{self, FileManifest},
+    print,
     resources::{Resource, Resources},
 };
 
@@ -33,7 +34,9 @@ pub fn run(arguments: &Apply) -> anyhow::Result<ExitCode> {
     let manifests = diagnostic::read_manifests(&arguments.files)?;
     super::block_on(async {
         let client = Client::connect(&arguments.target).await?;
-        let accepted = apply(&client, &manifests, arguments.dry_run, &mut |line| println!("{line}")).await?;
+        let accepted =
+            apply(&client, &manifests, arguments.dry_run, &mut |line| print::out(&format!("{line}\n")))
+                .await?;
         Ok(if accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     })
 }
@@ -42,12 +45,12 @@ pub fn run(arguments: &Apply) -> anyhow::Result<ExitCode> {
 /// there was none.
 ///
 /// # Errors
-/// If the server cannot be reached.
+/// If the server cannot be reached, or `tell` fails.
 pub async fn apply(
     client: &Client,
     manifests: &[FileManifest],
     dry_run: bool,
-    tell: &mut dyn FnMut(&str),
+    tell: &mut dyn FnMut(&str) -> io::Result<()>,
 ) -> anyhow::Result<bool> {
     let resources = Resources::discover(client).await?;
     let mut accepted = true;
@@ -57,8 +60,8 @@ pub async fn apply(
             Err(error) => Err(error),
         };
         match outcome {
-            Ok(line) if dry_run => tell(&format!("{line} (server dry run)")),
-            Ok(line) => tell(&line),
+            Ok(line) if dry_run => tell(&format!("{line} (server dry run)"))?,
+            Ok(line) => tell(&line)?,
             Err(error) => {
                 accepted = false;
                 eprint!("{}", manifest.refusal(&error));
@@ -84,7 +87,8 @@ async fn apply_one(
     desired["metadata"]["annotations"][LAST_APPLIED] = applied.into();
 
     let path = resource.object_path(namespace, manifest.name());
-    let query = format!("?fieldManager=cronlet&fieldValidation=Strict{}", if dry_run { "&dryRun=All" } else { "" });
+    let query =
+        format!("?fieldManager=cronlet&fieldValidation=Strict{}", if dry_run { "&dryRun=All" } else { "" });
     let live = match client.json(client::get(&path, "application/json")).await {
         Ok(live) => live,
         Err(error) if error.downcast_ref::<Refused>().is_some_and(|refused| refused.code == 404) => {
@@ -98,8 +102,10 @@ async fn apply_one(
     let last = live["metadata"]["annotations"][LAST_APPLIED].as_str();
     let last: Value = last.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     let body = merge_patch(&last, &desired).to_string().into_bytes();
-    let request = client::with_body(Method::PATCH, &format!("{path}{query}"), "application/merge-patch+json", body);
-    let changed = client.json(request).await?["metadata"]["resourceVersion"] != live["metadata"]["resourceVersion"];
+    let request =
+        client::with_body(Method::PATCH, &format!("{path}{query}"), "application/merge-patch+json", body);
+    let changed =
+        client.json(request).await?["metadata"]["resourceVersion"] != live["metadata"]["resourceVersion"];
     Ok(format!("{title} {}", if changed { "configured" } else { "unchanged" }))
 }
 

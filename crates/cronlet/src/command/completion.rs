@@ -1,9 +1,14 @@
 //! `cronlet completion`.
 
-use std::{io, process::ExitCode};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
+
+use crate::arguments::Arguments;
 
 /// Print a shell completion script.
 #[derive(Args)]
@@ -15,6 +20,8 @@ pub struct Completion {
 
 /// Prints the script on standard output.
 pub fn run(arguments: &Completion) -> anyhow::Result<ExitCode> {
-    clap_complete::generate(arguments.shell, &mut crate::arguments::Arguments::command(), "cronlet", &mut io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Arguments::command(), "cronlet", &mut script);
+    io::stdout().write_all(&script)?;
     Ok(ExitCode::SUCCESS)
 }

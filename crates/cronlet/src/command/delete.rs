@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     client::{self, Client, Lines, Refused, Target},
-    diagnostic,
+    diagnostic, print,
     resources::{Resource, Resources, escape, parse_words},
 };
 
@@ -75,7 +75,7 @@ async fn delete(arguments: &Delete) -> anyhow::Result<ExitCode> {
     let found = named(arguments, &client, &resources, &files).await?;
     for (resource, namespace, name) in found {
         match delete_one(arguments, &client, resource, &namespace, &name).await {
-            Ok(()) => println!("{} deleted", quoted_title(resource, &name)),
+            Ok(()) => print::out(&format!("{} deleted\n", quoted_title(resource, &name)))?,
             Err(error) if arguments.ignore_not_found && is_not_found(&error) => {}
             Err(error) => {
                 eprintln!("error: {error:#}");
@@ -166,7 +166,8 @@ async fn wait_until_gone(
     name: &str,
     deleting: &Value,
 ) -> anyhow::Result<()> {
-    let revision = deleting["metadata"]["resourceVersion"].as_str().context("the object has no resourceVersion")?;
+    let revision =
+        deleting["metadata"]["resourceVersion"].as_str().context("the object has no resourceVersion")?;
     let path = format!(
         "{}?watch=true&resourceVersion={revision}&fieldSelector=metadata.name%3D{}",
         resource.path(Some(namespace)),

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::{
     client::{self, Client, Target},
+    print,
     resources::{Resource, Resources, escape, parse_words},
 };
 
@@ -33,10 +34,10 @@ pub fn run(arguments: &Describe) -> anyhow::Result<ExitCode> {
             for resource in resources.find(&word)? {
                 for object in objects(&client, resource, name.as_deref()).await? {
                     if !std::mem::take(&mut first) {
-                        println!("\n");
+                        print::out("\n\n")?;
                     }
                     let events = events(&client, &object).await?;
-                    print!("{}", text::describe(resource, &object, &events));
+                    print::out(&text::describe(resource, &object, &events))?;
                 }
             }
         }
@@ -53,7 +54,8 @@ async fn objects(client: &Client, resource: &Resource, name: Option<&str>) -> an
         let path = resource.object_path(&client.namespace, name);
         return Ok(vec![client.json(client::get(&path, "application/json")).await?]);
     }
-    let mut list = client.json(client::get(&resource.path(Some(&client.namespace)), "application/json")).await?;
+    let mut list =
+        client.json(client::get(&resource.path(Some(&client.namespace)), "application/json")).await?;
     Ok(list["items"].as_array_mut().map(std::mem::take).unwrap_or_default())
 }
 
@@ -68,7 +70,8 @@ async fn events(client: &Client, object: &Value) -> anyhow::Result<Vec<Value>> {
     let mut events = list["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
     // Timestamps are whole seconds; within one, revisions tell what came first.
     events.sort_by_key(|event| {
-        let revision = event["metadata"]["resourceVersion"].as_str().and_then(|text| text.parse::<u64>().ok());
+        let revision =
+            event["metadata"]["resourceVersion"].as_str().and_then(|text| text.parse::<u64>().ok());
         (event["lastTimestamp"].as_str().unwrap_or_default().to_owned(), revision)
     });
     Ok(events)

@@ -78,7 +78,8 @@ fn path(arguments: &Get, client: &Client, resource: &Resource, name: Option<&str
     }
     let namespace = (!arguments.all_namespaces).then_some(client.namespace.as_str());
     let mut query = Vec::new();
-    for (key, value) in [("labelSelector", &arguments.selector), ("fieldSelector", &arguments.field_selector)] {
+    for (key, value) in [("labelSelector", &arguments.selector), ("fieldSelector", &arguments.field_selector)]
+    {
         query.extend(value.iter().map(|value| format!("{key}={}", escape(value))));
     }
     let path = resource.path(namespace);
@@ -95,8 +96,9 @@ async fn whole(
     }
     let mut items = Vec::new();
     for (resource, name) in requests {
-        let mut answer =
-            client.json(client::get(&path(arguments, client, resource, name.as_deref()), "application/json")).await?;
+        let mut answer = client
+            .json(client::get(&path(arguments, client, resource, name.as_deref()), "application/json"))
+            .await?;
         if name.is_some() {
             items.push(answer);
             continue;
@@ -109,8 +111,11 @@ async fn whole(
         }
     }
     if arguments.output == Some(Format::Name) {
-        for (item, title) in items.iter().filter_map(|item| Some((item, requests.iter().find(|(r, _)| item["kind"] == *r.kind)?.0))) {
-            println!("{}", title.title(item["metadata"]["name"].as_str().unwrap_or_default()));
+        for (item, title) in items
+            .iter()
+            .filter_map(|item| Some((item, requests.iter().find(|(r, _)| item["kind"] == *r.kind)?.0)))
+        {
+            print::out(&format!("{}\n", title.title(item["metadata"]["name"].as_str().unwrap_or_default())))?;
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -121,8 +126,8 @@ async fn whole(
         serde_json::json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": items})
     };
     match arguments.output {
-        Some(Format::Json) => println!("{}", print::json(&value)),
-        _ => print!("{}", print::yaml(&value)),
+        Some(Format::Json) => print::out(&format!("{}\n", print::json(&value)))?,
+        _ => print::out(&print::yaml(&value))?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -150,7 +155,13 @@ async fn tables(
         }
         any = true;
         shown = Some(resource);
-        rows.extend(prefixed(arguments, &table, wide, header && !arguments.no_headers, several.then_some(*resource)));
+        rows.extend(prefixed(
+            arguments,
+            &table,
+            wide,
+            header && !arguments.no_headers,
+            several.then_some(*resource),
+        ));
         if arguments.watch {
             flush(&mut rows, false)?;
             return watch(arguments, client, resource, name.as_deref(), &table).await;
@@ -171,14 +182,20 @@ fn flush(rows: &mut Vec<Vec<String>>, gap: bool) -> anyhow::Result<()> {
         print::columns(&mut io::stdout(), rows)?;
         rows.clear();
         if gap {
-            println!();
+            print::out("\n")?;
         }
     }
     Ok(())
 }
 
 /// A table's rows with the namespace in front if all are shown, and with the kind in the name if several are.
-fn prefixed(arguments: &Get, table: &Value, wide: bool, header: bool, kind: Option<&Resource>) -> Vec<Vec<String>> {
+fn prefixed(
+    arguments: &Get,
+    table: &Value,
+    wide: bool,
+    header: bool,
+    kind: Option<&Resource>,
+) -> Vec<Vec<String>> {
     let mut rows = print::table_rows(table, wide, header);
     let objects = table["rows"].as_array().cloned().unwrap_or_default();
     for (i, row) in rows.iter_mut().enumerate() {
@@ -187,7 +204,8 @@ fn prefixed(arguments: &Get, table: &Value, wide: bool, header: bool, kind: Opti
             *name = resource.title(name);
         }
         if arguments.all_namespaces {
-            let namespace = object.map(|row| row["object"]["metadata"]["namespace"].as_str().unwrap_or_default());
+            let namespace =
+                object.map(|row| row["object"]["metadata"]["namespace"].as_str().unwrap_or_default());
             row.insert(0, namespace.unwrap_or("NAMESPACE").to_owned());
         }
     }
@@ -202,9 +220,14 @@ async fn watch(
     name: Option<&str>,
     listed: &Value,
 ) -> anyhow::Result<ExitCode> {
-    let revision = listed["metadata"]["resourceVersion"].as_str().context("the list has no resourceVersion")?;
+    let revision =
+        listed["metadata"]["resourceVersion"].as_str().context("the list has no resourceVersion")?;
     let mut path = match name {
-        Some(name) => format!("{}?fieldSelector=metadata.name%3D{}", resource.path(Some(&client.namespace)), escape(name)),
+        Some(name) => format!(
+            "{}?fieldSelector=metadata.name%3D{}",
+            resource.path(Some(&client.namespace)),
+            escape(name)
+        ),
         None => path(arguments, client, resource, None),
     };
     path.push_str(if path.contains('?') { "&" } else { "?" });

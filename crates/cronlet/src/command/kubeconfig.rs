@@ -2,10 +2,10 @@
 
 use std::{fs, path::PathBuf, process::ExitCode};
 
-use anyhow::Context;
+use anyhow::anyhow;
 use clap::Args;
 
-use crate::place;
+use crate::{place, print};
 
 /// Print the admin kubeconfig of the node on this machine.
 #[derive(Args)]
@@ -21,12 +21,13 @@ pub struct Kubeconfig {
 /// Prints what `cronlet up` wrote.
 pub fn run(arguments: &Kubeconfig) -> anyhow::Result<ExitCode> {
     let path = place::data_dir(arguments.data_dir.as_deref())?.join(place::KUBECONFIG_NAME);
-    let text = fs::read_to_string(&path)
-        .with_context(|| format!("{}: no kubeconfig\nhint: `cronlet up` writes it at its first start", path.display()))?;
+    let text = fs::read_to_string(&path).map_err(|error| {
+        anyhow!("{}: no kubeconfig: {error}\nhint: `cronlet up` writes it at its first start", path.display())
+    })?;
     if arguments.path {
-        println!("{}", path.display());
+        print::out(&format!("{}\n", path.display()))?;
     } else {
-        print!("{text}");
+        print::out(&text)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -103,7 +103,9 @@ async fn latest_job(client: &Client, cronjob: &str) -> anyhow::Result<String> {
     });
     let latest = owned.max_by_key(|job| job["metadata"]["creationTimestamp"].as_str().unwrap_or_default());
     let name = latest.and_then(|job| job["metadata"]["name"].as_str());
-    Ok(name.with_context(|| format!("cronjob/{cronjob} has not run yet, or its runs were removed"))?.to_owned())
+    Ok(name
+        .with_context(|| format!("cronjob/{cronjob} has not run yet, or its runs were removed"))?
+        .to_owned())
 }
 
 fn items(mut list: Value) -> Vec<Value> {
@@ -141,8 +143,12 @@ pub async fn print_pod(
 
 fn log_path(pod: &Value, container: &str, options: &LogOptions) -> String {
     let field = |name: &str| escape(pod["metadata"][name].as_str().unwrap_or_default());
-    let mut path =
-        format!("/api/v1/namespaces/{}/pods/{}/log?container={}", field("namespace"), field("name"), escape(container));
+    let mut path = format!(
+        "/api/v1/namespaces/{}/pods/{}/log?container={}",
+        field("namespace"),
+        field("name"),
+        escape(container)
+    );
     for (name, set) in
         [("follow", options.follow), ("previous", options.previous), ("timestamps", options.timestamps)]
     {

@@ -3,7 +3,11 @@
 mod build;
 mod follow;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -88,7 +92,9 @@ fn usage(error: &anyhow::Error) -> ExitCode {
 
 async fn run_cronjob(arguments: &Run, cronjob: &str) -> anyhow::Result<ExitCode> {
     let Some(("cronjob" | "cronjobs" | "cj" | "cronjob.batch", name)) = cronjob.split_once('/') else {
-        return Ok(usage(&anyhow::anyhow!("`{cronjob}`: name a CronJob as cronjob/NAME, or give a file with -f")));
+        return Ok(usage(&anyhow::anyhow!(
+            "`{cronjob}`: name a CronJob as cronjob/NAME, or give a file with -f"
+        )));
     };
     let client = Client::connect(&arguments.target).await?;
     let path = format!("/apis/batch/v1/namespaces/{}/cronjobs/{}", escape(&client.namespace), escape(name));
@@ -112,7 +118,7 @@ async fn run_file(arguments: &Run, manifests: &[FileManifest]) -> anyhow::Result
     };
     let (client, own) = node_for(arguments).await?;
     let outcome = async {
-        if !apply::apply(&client, &needed, false, &mut |line| eprintln!("{line}")).await? {
+        if !apply::apply(&client, &needed, false, &mut |line| writeln!(io::stderr(), "{line}")).await? {
             bail!("what the Job needs was refused");
         }
         run_job(arguments, &client, &job).await
@@ -131,7 +137,8 @@ async fn run_file(arguments: &Run, manifests: &[FileManifest]) -> anyhow::Result
 /// A cluster that merely stands in the user's kubeconfig is not taken for meant.
 async fn node_for(arguments: &Run) -> anyhow::Result<(Client, Option<(Server, TempDir)>)> {
     let mut target = arguments.target.clone();
-    let named = target.kubeconfig.is_some() || target.context.is_some() || std::env::var_os("KUBECONFIG").is_some();
+    let named =
+        target.kubeconfig.is_some() || target.context.is_some() || client::kubeconfig_variable().is_some();
     if !named {
         target.kubeconfig = place::data_dir(None).ok().map(|dir| dir.join(place::KUBECONFIG_NAME));
     }
@@ -143,7 +150,8 @@ async fn node_for(arguments: &Run) -> anyhow::Result<(Client, Option<(Server, Te
             Err(_) => {}
         }
     }
-    let directory = tempfile::Builder::new().prefix("cronlet-run-").tempdir().context("no temporary directory")?;
+    let directory =
+        tempfile::Builder::new().prefix("cronlet-run-").tempdir().context("no temporary directory")?;
     let options = Options {
         data_dir: directory.path().to_owned(),
         log_root: directory.path().join("log"),
@@ -177,15 +185,19 @@ async fn run_job(arguments: &Run, client: &Client, job: &Value) -> anyhow::Resul
     let following = follow::to_the_end(client, &created);
     let end = match arguments.timeout.map(std::time::Duration::try_from) {
         None => following.await?,
-        Some(limit) => match tokio::time::timeout(limit.context("--timeout must not be negative")?, following).await {
-            Ok(end) => end?,
-            Err(_) => {
-                let options = json!({"propagationPolicy": "Background"}).to_string().into_bytes();
-                let path = format!("{path}/{}", escape(name));
-                client.json(client::with_body(Method::DELETE, &path, "application/json", options)).await?;
-                bail!("job/{name} did not end in time and was deleted");
+        Some(limit) => {
+            match tokio::time::timeout(limit.context("--timeout must not be negative")?, following).await {
+                Ok(end) => end?,
+                Err(_) => {
+                    let options = json!({"propagationPolicy": "Background"}).to_string().into_bytes();
+                    let path = format!("{path}/{}", escape(name));
+                    client
+                        .json(client::with_body(Method::DELETE, &path, "application/json", options))
+                        .await?;
+                    bail!("job/{name} did not end in time and was deleted");
+                }
             }
-        },
+        }
     };
     eprintln!("job/{name} {end}");
     Ok(if end.complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })

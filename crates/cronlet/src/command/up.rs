@@ -95,13 +95,10 @@ async fn apply_files(server: &Server, manifests: &[FileManifest]) -> anyhow::Res
     if manifests.is_empty() {
         return Ok(());
     }
-    let client = Client::connect(&Target { kubeconfig: Some(server.kubeconfig.clone()), ..Target::default() }).await?;
+    let client =
+        Client::connect(&Target { kubeconfig: Some(server.kubeconfig.clone()), ..Target::default() }).await?;
     for dry_run in [true, false] {
-        let mut tell = |line: &str| {
-            if !dry_run {
-                eprintln!("{line}");
-            }
-        };
+        let mut tell = |line: &str| if dry_run { Ok(()) } else { writeln!(io::stderr(), "{line}") };
         if !apply::apply(&client, manifests, dry_run, &mut tell).await? {
             bail!("the manifests were refused; nothing was applied");
         }
@@ -146,7 +143,10 @@ struct Signals {
 
 impl Signals {
     fn new() -> io::Result<Self> {
-        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
     async fn next(&mut self) {

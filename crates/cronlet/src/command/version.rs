@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
+use crate::print;
+
 /// The Kubernetes minor version whose behaviour is served; announced to clients.
 pub const KUBERNETES_MINOR: u32 = 36;
 
@@ -24,9 +26,10 @@ enum Format {
 /// Prints the program's version and that of the API it serves.
 pub fn run(arguments: &Version) -> anyhow::Result<ExitCode> {
     let (version, api) = (env!("CARGO_PKG_VERSION"), format!("v1.{KUBERNETES_MINOR}"));
-    match arguments.output {
-        Format::Text => println!("cronlet {version} (serves batch/v1 of Kubernetes {api})"),
-        Format::Json => println!("{}", serde_json::json!({"version": version, "kubernetes": api})),
-    }
+    let line = match arguments.output {
+        Format::Text => format!("cronlet {version} (serves batch/v1 of Kubernetes {api})\n"),
+        Format::Json => format!("{}\n", serde_json::json!({"version": version, "kubernetes": api})),
+    };
+    print::out(&line)?;
     Ok(ExitCode::SUCCESS)
 }

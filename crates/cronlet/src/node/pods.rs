@@ -44,7 +44,13 @@ struct Reports {
 
 impl Pods {
     /// No pod is known yet.
-    pub fn new(store: Store, runtime: Option<Arc<Runtime>>, inbox: Inbox, node_name: String, ids: Ids) -> Self {
+    pub fn new(
+        store: Store,
+        runtime: Option<Arc<Runtime>>,
+        inbox: Inbox,
+        node_name: String,
+        ids: Ids,
+    ) -> Self {
         Pods { store, runtime, inbox, node_name, ids, reports: HashMap::new(), retries: BTreeSet::new() }
     }
 
@@ -119,14 +125,17 @@ impl Pods {
     }
 
     fn commit_next(&mut self, uid: &Arc<str>, now: Timestamp) {
-        let Some(reports) = self.reports.get_mut(uid).filter(|reports| reports.committing.is_none()) else { return };
+        let Some(reports) = self.reports.get_mut(uid).filter(|reports| reports.committing.is_none()) else {
+            return;
+        };
         let Some(report) = reports.waiting.take() else { return };
         let snapshot = self.store.snapshot();
         let Some(pod) = snapshot.get(&report.pod).filter(|pod| pod.meta().uid == *uid) else {
             self.reports.remove(uid);
             return;
         };
-        let recorder = Recorder { snapshot: &snapshot, now, component: COMPONENT, host: Some(&self.node_name) };
+        let recorder =
+            Recorder { snapshot: &snapshot, now, component: COMPONENT, host: Some(&self.node_name) };
         let transaction = told(pod, &report, &recorder, &mut self.ids);
         if transaction.is_empty() {
             self.reports.remove(uid);
@@ -195,7 +204,8 @@ fn told(old: &Arc<Object>, report: &Report, recorder: &Recorder, ids: &mut Ids) 
     for happened in &report.events {
         let mut about = event::reference(old);
         about.field_path = happened.field_path.clone();
-        let note = Note { event_type: happened.event_type, reason: happened.reason, message: &happened.message };
+        let note =
+            Note { event_type: happened.event_type, reason: happened.reason, message: &happened.message };
         recorder.record(&mut transaction.writes, &about, &note, ids);
     }
     transaction

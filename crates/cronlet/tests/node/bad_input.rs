@@ -48,8 +48,13 @@ fn faults_in_a_manifest_are_shown_where_they_are() {
     assert!(unknown.contains("unknown field \"spec.scheduel\""), "{unknown}");
     assert!(unknown.contains("unknown.yaml:6:"), "{unknown}");
 
-    let mistyped = refused(&node, "type.yaml", &CRONJOB.replace("spec:\n  schedule", "spec:\n  suspend: maybe\n  schedule"));
+    let mistyped = refused(
+        &node,
+        "type.yaml",
+        &CRONJOB.replace("spec:\n  schedule", "spec:\n  suspend: maybe\n  schedule"),
+    );
     assert!(mistyped.contains("cannot unmarshal string into Go struct field"), "{mistyped}");
+    assert!(mistyped.contains("type.yaml:6:12"), "{mistyped}");
 
     let two = CRONJOB.replace("\"0 2 * * *\"", "\"61 * * * *\"").replace("Never", "Sometimes");
     let two = refused(&node, "two.yaml", &two);
@@ -114,7 +119,14 @@ fn a_node_that_cannot_start_says_why() {
     let not_a_directory = up(&["--listen", "127.0.0.1:0", "--data-dir", &file]);
     assert!(not_a_directory.contains(&file), "{not_a_directory}");
 
-    let unreadable = up(&["--listen", "127.0.0.1:0", "--data-dir", elsewhere.to_str().unwrap(), "-f", &node.file("x.yaml", "a: [")]);
+    let unreadable = up(&[
+        "--listen",
+        "127.0.0.1:0",
+        "--data-dir",
+        elsewhere.to_str().unwrap(),
+        "-f",
+        &node.file("x.yaml", "a: ["),
+    ]);
     assert!(unreadable.contains("x.yaml:1:"), "{unreadable}");
     assert!(!elsewhere.exists(), "nothing was left behind");
 }
@@ -124,7 +136,10 @@ fn a_foreign_or_damaged_database_is_refused_and_left_as_it_is() {
     let mut node = Node::start(&["--runtime", "none"]);
     node.terminate();
     let database = node.data_dir().join("cronlet.db");
-    for garbage in [&b"not a database, but somebody's notes, which are longer than a page header ................"[..], b""] {
+    for garbage in [
+        &b"not a database, but somebody's notes, which are longer than a page header ................"[..],
+        b"",
+    ] {
         let mut content = garbage.to_vec();
         content.resize(garbage.len().max(1) * 64, b'.');
         fs::write(&database, &content).unwrap();
@@ -138,7 +153,8 @@ fn a_foreign_or_damaged_database_is_refused_and_left_as_it_is() {
 fn a_read_only_data_directory_is_refused() {
     if rustix::process::geteuid().is_root() {
         // Permissions do not bind root; a read-only mount does.
-        let made = Command::new("unshare").args(["--mount", "true"]).status().is_ok_and(|status| status.success());
+        let made =
+            Command::new("unshare").args(["--mount", "true"]).status().is_ok_and(|status| status.success());
         if !made {
             println!("NOT RUN: mount namespaces are not available");
             return;
@@ -172,7 +188,8 @@ fn a_full_disk_refuses_writes_and_recovers() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     fs::create_dir(&data).unwrap();
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=4m", "none"]).arg(&data).status().unwrap();
+    let mounted =
+        Command::new("mount").args(["-t", "tmpfs", "-o", "size=4m", "none"]).arg(&data).status().unwrap();
     if !mounted.success() {
         println!("NOT RUN: a small file system cannot be mounted");
         return;
@@ -183,7 +200,9 @@ fn a_full_disk_refuses_writes_and_recovers() {
     let node = Node::start_in(&["--runtime", "none"], directory);
     let path = "/api/v1/namespaces/default/configmaps";
     let config_map = |name: &str, bytes: usize| {
-        serde_json::json!({"metadata": {"name": name}, "data": {"x": "x".repeat(bytes)}}).to_string().into_bytes()
+        serde_json::json!({"metadata": {"name": name}, "data": {"x": "x".repeat(bytes)}})
+            .to_string()
+            .into_bytes()
     };
     let mut accepted = 0;
     let refusal = loop {
@@ -197,7 +216,11 @@ fn a_full_disk_refuses_writes_and_recovers() {
     assert_eq!(refusal["code"], 500, "{refusal}");
     assert!(refusal["message"].as_str().unwrap().contains("no space left"), "{refusal}");
     let list = node.get(path);
-    let fillers = list["items"].as_array().unwrap().iter().filter(|item| item["metadata"]["name"].as_str().unwrap().starts_with("filler"));
+    let fillers = list["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|item| item["metadata"]["name"].as_str().unwrap().starts_with("filler"));
     assert_eq!(fillers.count(), accepted, "what was refused is not there");
     fs::remove_file(filler).unwrap();
     let (code, status) = node.post(path, config_map("afterwards", 100_000));

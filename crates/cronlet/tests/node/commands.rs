@@ -34,7 +34,11 @@ fn run_exits_with_the_job_s_outcome() {
     let (_keep, bad) = file("bad.yaml", &job("bad", "echo oops; exit 3"));
     let output = run_alone(&["-f", &bad]);
     assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(1), "oops\n"));
-    assert!(text(&output.stderr).contains("Job has reached the specified backoff limit"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("Job has reached the specified backoff limit"),
+        "{}",
+        text(&output.stderr)
+    );
 
     let (_keep, broken) = file("broken.yaml", "kind: Job\nmetadata: [");
     assert_eq!(run_alone(&["-f", &broken]).status.code(), Some(2));
@@ -55,9 +59,11 @@ fn run_starts_a_cronjob_now_with_overrides() {
     let output = node.cronlet_ok(&["run", "cronjob/hello", "--env", "MESSAGE=Overridden"]);
     assert!(output.starts_with("Overridden: it is "), "{output}");
     let jobs = node.get("/apis/batch/v1/namespaces/default/jobs");
-    let job = jobs["items"].as_array().unwrap().iter().find(|job| {
-        job["metadata"]["annotations"]["cronjob.kubernetes.io/instantiate"] == "manual"
-    });
+    let job = jobs["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|job| job["metadata"]["annotations"]["cronjob.kubernetes.io/instantiate"] == "manual");
     assert!(job.unwrap()["metadata"]["name"].as_str().unwrap().starts_with("hello-manual-"));
 }
 
@@ -75,7 +81,10 @@ fn objects_are_applied_listed_described_and_deleted() {
         "configmap/hello unchanged\ncronjob.batch/hello unchanged\n"
     );
     let table = node.cronlet_ok(&["get", "cronjobs"]);
-    assert!(table.starts_with("NAME    SCHEDULE    TIMEZONE   SUSPEND   ACTIVE   LAST SCHEDULE   AGE\nhello"), "{table}");
+    assert!(
+        table.starts_with("NAME    SCHEDULE    TIMEZONE   SUSPEND   ACTIVE   LAST SCHEDULE   AGE\nhello"),
+        "{table}"
+    );
     assert_eq!(node.cronlet_ok(&["get", "cj", "-o", "name"]), "cronjob.batch/hello\n");
     assert!(node.cronlet_ok(&["get", "cj/hello", "-o", "yaml"]).contains("concurrencyPolicy: Forbid"));
     let description = node.cronlet_ok(&["describe", "cronjob", "hello"]);
@@ -89,7 +98,8 @@ fn objects_are_applied_listed_described_and_deleted() {
 #[test]
 fn a_running_pod_is_deleted_within_its_grace() {
     let node = Node::start(&[]);
-    let manifest = node.file("job.yaml", &job("long", "trap 'echo bye; exit 0' TERM; while true; do sleep 0.05; done"));
+    let manifest =
+        node.file("job.yaml", &job("long", "trap 'echo bye; exit 0' TERM; while true; do sleep 0.05; done"));
     node.cronlet_ok(&["apply", "-f", &manifest]);
     let pod = node.wait_for_pod("", "Running");
     let name = pod["metadata"]["name"].as_str().unwrap();

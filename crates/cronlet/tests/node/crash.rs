@@ -9,7 +9,10 @@ fn a_killed_server_takes_running_pods_back() {
     let mut node = Node::start(&[]);
     let go = node.path("go");
     // The pod prints, waits until the test lets it go on, prints again and fails with a code of its own.
-    let script = format!("echo before; while [ ! -e {0} ]; do read -t 1 x </dev/zero; done; echo after; exit 42", go.display());
+    let script = format!(
+        "echo before; while [ ! -e {0} ]; do read -t 1 x </dev/zero; done; echo after; exit 42",
+        go.display()
+    );
     let script = script.replace("read -t 1 x </dev/zero", "sleep 0.05");
     let manifest = node.file("job.yaml", &job("survivor", &script));
     node.cronlet_ok(&["apply", "-f", &manifest]);
@@ -87,7 +90,12 @@ fn a_missed_minute_is_caught_up_by_one_job() {
     let first = node.watch(jobs, |job| job["kind"] == "Job").pop().unwrap();
     node.restart();
     // The Job of that minute exists already: its name is the lock, whatever crashed.
-    let names: Vec<String> = node.get(jobs)["items"].as_array().unwrap().iter().map(|j| j["metadata"]["name"].to_string()).collect();
+    let names: Vec<String> = node.get(jobs)["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|j| j["metadata"]["name"].to_string())
+        .collect();
     assert!(names.contains(&first["metadata"]["name"].to_string()));
     let unique: std::collections::BTreeSet<&String> = names.iter().collect();
     assert_eq!(unique.len(), names.len());

@@ -11,7 +11,8 @@ use crate::testing::{Node, examples, succeeded, text};
 /// The kubectl on PATH and its versioned neighbours (`kubectl.1.NN`) of 1.29 and later, which need no protobuf schema.
 fn kubectls() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let Some(found) = std::env::split_paths(&path).map(|dir| dir.join("kubectl")).find(|file| file.exists()) else {
+    let Some(found) = std::env::split_paths(&path).map(|dir| dir.join("kubectl")).find(|file| file.exists())
+    else {
         println!("NOT RUN: there is no kubectl on this machine");
         return Vec::new();
     };
@@ -38,7 +39,10 @@ struct Kubectl<'a> {
 impl Kubectl<'_> {
     fn output(&self, words: &str) -> Output {
         let mut command = Command::new(self.program);
-        command.args(words.split(' ')).env("KUBECONFIG", self.node.kubeconfig()).env("HOME", self.home.path());
+        command
+            .args(words.split(' '))
+            .env("KUBECONFIG", self.node.kubeconfig())
+            .env("HOME", self.home.path());
         command.current_dir(examples().join("tutorial")).output().unwrap()
     }
 
@@ -65,30 +69,44 @@ fn the_tutorial_s_commands_work_with_every_kubectl() {
 }
 
 fn tutorial(kubectl: &Kubectl) {
-    for file in ["batch-task", "pi-calculation", "example-job", "nightly-data-cleanup", "app-config", "env-pod"] {
+    for file in
+        ["batch-task", "pi-calculation", "example-job", "nightly-data-cleanup", "app-config", "env-pod"]
+    {
         assert!(kubectl.ok(&format!("create -f {file}.yaml")).ends_with("created\n"));
     }
     let list = kubectl.ok("get cronjobs");
-    assert!(list.starts_with("NAME                   SCHEDULE      TIMEZONE   SUSPEND   ACTIVE   LAST SCHEDULE"), "{list}");
+    assert!(
+        list.starts_with("NAME                   SCHEDULE      TIMEZONE   SUSPEND   ACTIVE   LAST SCHEDULE"),
+        "{list}"
+    );
     let described = kubectl.ok("describe cronjob batch-task");
     assert!(described.contains("Schedule:                      */5 * * * *"), "{described}");
     kubectl.ok("wait --for=condition=Complete job/pi-calculation --timeout=60s");
     kubectl.ok("wait --for=jsonpath={.status.phase}=Succeeded pod/env-pod --timeout=60s");
     assert_eq!(kubectl.ok("logs env-pod"), "DATABASE_URL=postgres://db.example.com:5432/app\n");
-    assert_eq!(kubectl.ok(r#"patch cronjob batch-task -p {"spec":{"suspend":true}}"#), "cronjob.batch/batch-task patched\n");
+    assert_eq!(
+        kubectl.ok(r#"patch cronjob batch-task -p {"spec":{"suspend":true}}"#),
+        "cronjob.batch/batch-task patched\n"
+    );
     assert_eq!(kubectl.ok("get cronjob batch-task -o jsonpath={.spec.suspend}"), "true");
     kubectl.ok("create job --from=cronjob/nightly-data-cleanup cleanup-now");
     kubectl.ok("wait --for=jsonpath={.status.conditions[0].reason}=Unschedulable pod -l job-name=cleanup-now --timeout=60s");
     kubectl.ok("create -f pvc-backup-data.yaml");
     kubectl.ok("wait --for=condition=Complete job/cleanup-now --timeout=60s");
     everyday(kubectl);
-    assert_eq!(kubectl.ok("delete cronjob batch-task").split(" deleted").next(), Some("cronjob.batch \"batch-task\""));
+    assert_eq!(
+        kubectl.ok("delete cronjob batch-task").split(" deleted").next(),
+        Some("cronjob.batch \"batch-task\"")
+    );
     assert!(!kubectl.output("get cronjob batch-task").status.success());
 }
 
 /// What else people type every day.
 fn everyday(kubectl: &Kubectl) {
-    assert_eq!(kubectl.ok("apply -f batch-task.yaml").lines().last(), Some("cronjob.batch/batch-task configured"));
+    assert_eq!(
+        kubectl.ok("apply -f batch-task.yaml").lines().last(),
+        Some("cronjob.batch/batch-task configured")
+    );
     assert_eq!(kubectl.ok("apply -f batch-task.yaml"), "cronjob.batch/batch-task unchanged\n");
     assert_eq!(kubectl.ok("label cronjob batch-task team=a"), "cronjob.batch/batch-task labeled\n");
     assert_eq!(kubectl.ok("annotate cronjob batch-task note=b"), "cronjob.batch/batch-task annotated\n");

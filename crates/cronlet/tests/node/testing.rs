@@ -130,13 +130,18 @@ impl Node {
 
     /// GETs a path of the API as text.
     pub fn get_text(&self, path: &str) -> String {
-        self.client(async |client| client.request_text(Request::get(path).body(Vec::new()).unwrap()).await.unwrap())
+        self.client(async |client| {
+            client.request_text(Request::get(path).body(Vec::new()).unwrap()).await.unwrap()
+        })
     }
 
     /// POSTs a body and returns the status code and the answer.
     pub fn post(&self, path: &str, body: Vec<u8>) -> (u16, Value) {
         self.client(async |client| {
-            let request = Request::post(path).header("content-type", "application/json").body(Body::from(body)).unwrap();
+            let request = Request::post(path)
+                .header("content-type", "application/json")
+                .body(Body::from(body))
+                .unwrap();
             let answer = client.send(request).await.unwrap();
             let code = answer.status().as_u16();
             let bytes = answer.into_body().collect().await.unwrap().to_bytes();

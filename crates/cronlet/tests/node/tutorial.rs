@@ -18,7 +18,8 @@ fn pi_completes_three_times_with_at_most_two_at_once() {
     assert!(active.iter().all(|active| *active <= 2), "{active:?}");
     // SuccessCriteriaMet is seen before Complete.
     let interim = states.iter().any(|job| {
-        crate::testing::has_condition(job, "SuccessCriteriaMet") && !crate::testing::has_condition(job, "Complete")
+        crate::testing::has_condition(job, "SuccessCriteriaMet")
+            && !crate::testing::has_condition(job, "Complete")
     });
     assert!(interim, "the interim condition was not seen");
     let log = node.cronlet_ok(&["logs", "job/pi-calculation"]);
@@ -32,7 +33,9 @@ fn cleanup_waits_for_its_claim_and_then_runs_in_it() {
     let run = node.file("run.yaml", &run_of(&node, "nightly-data-cleanup"));
     node.cronlet_ok(&["apply", "-f", &run]);
     let unschedulable = |pod: &Value| {
-        pod["status"]["conditions"].as_array().is_some_and(|list| list.iter().any(|c| c["reason"] == "Unschedulable"))
+        pod["status"]["conditions"]
+            .as_array()
+            .is_some_and(|list| list.iter().any(|c| c["reason"] == "Unschedulable"))
     };
     let pod = node.watch("/api/v1/namespaces/default/pods", unschedulable).pop().unwrap();
     assert_eq!(pod["status"]["phase"], "Pending");
@@ -47,7 +50,8 @@ fn cleanup_waits_for_its_claim_and_then_runs_in_it() {
 /// A Job from a CronJob's template, as `kubectl create job --from` makes it.
 fn run_of(node: &Node, cronjob: &str) -> String {
     let cronjob = node.get(&format!("/apis/batch/v1/namespaces/default/cronjobs/{cronjob}"));
-    let mut job = serde_json::json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "cleanup-now"}});
+    let mut job =
+        serde_json::json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "cleanup-now"}});
     job["spec"] = cronjob["spec"]["jobTemplate"]["spec"].clone();
     job.to_string()
 }
@@ -57,7 +61,9 @@ fn the_database_url_arrives_from_the_config_map() {
     let node = Node::start(&[]);
     // The pod comes first: it waits for the ConfigMap.
     apply(&node, "env-pod.yaml");
-    let waiting = |pod: &Value| pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "CreateContainerConfigError";
+    let waiting = |pod: &Value| {
+        pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "CreateContainerConfigError"
+    };
     node.watch("/api/v1/namespaces/default/pods", waiting);
     apply(&node, "app-config.yaml");
     node.wait_for_pod("fieldSelector=metadata.name%3Denv-pod", "Succeeded");

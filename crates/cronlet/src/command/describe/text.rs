@@ -47,7 +47,8 @@ impl Text {
         self.field(0, "Namespace", &metadata["namespace"]);
         for (label, field) in [("Labels", "labels"), ("Annotations", "annotations")] {
             let entries = metadata[field].as_object();
-            let mut entries = entries.into_iter().flatten().filter(|(key, _)| !key.ends_with("last-applied-configuration"));
+            let mut entries =
+                entries.into_iter().flatten().filter(|(key, _)| !key.ends_with("last-applied-configuration"));
             let Some((key, value)) = entries.next() else {
                 self.line(0, label, "<none>");
                 continue;
@@ -81,7 +82,11 @@ impl Text {
         self.line(0, "Last Successful Time", status["lastSuccessfulTime"].as_str().unwrap_or("<unset>"));
         let active: Vec<String> =
             status["active"].as_array().into_iter().flatten().map(|job| plain(&job["name"])).collect();
-        self.line(0, "Active Jobs", if active.is_empty() { "<none>".into() } else { active.join(", ") }.as_str());
+        self.line(
+            0,
+            "Active Jobs",
+            if active.is_empty() { "<none>".into() } else { active.join(", ") }.as_str(),
+        );
     }
 
     fn job(&mut self, object: &Value) {
@@ -207,7 +212,11 @@ impl Text {
             let secret = object["kind"] == "Secret" && field == "data";
             self.line(0, field, "");
             for (key, value) in value.as_object().into_iter().flatten() {
-                let shown = if secret { format!("{} characters of base64", plain(value).len()) } else { plain(value) };
+                let shown = if secret {
+                    format!("{} characters of base64", plain(value).len())
+                } else {
+                    plain(value)
+                };
                 self.line(1, key, &shown);
             }
         }
@@ -218,7 +227,8 @@ impl Text {
             return self.line(0, "Events", "<none>");
         }
         self.line(0, "Events", "");
-        let mut rows = vec![["  Last Seen", "Type", "Reason", "Count", "Message"].map(str::to_owned).to_vec()];
+        let mut rows =
+            vec![["  Last Seen", "Type", "Reason", "Count", "Message"].map(str::to_owned).to_vec()];
         rows.extend(events.iter().map(|event| {
             vec![
                 format!("  {}", plain(&event["lastTimestamp"])),

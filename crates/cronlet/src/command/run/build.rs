@@ -45,7 +45,8 @@ pub fn job_of_cronjob(cronjob: &Value, overrides: &Overrides) -> anyhow::Result<
     if let Some(namespace) = cronjob["metadata"]["namespace"].as_str() {
         metadata.insert("namespace".into(), namespace.into());
     }
-    let mut job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": template["spec"]});
+    let mut job =
+        json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": template["spec"]});
     override_template(&mut job, overrides)?;
     Ok(job)
 }
@@ -54,7 +55,8 @@ fn override_template(job: &mut Value, overrides: &Overrides) -> anyhow::Result<(
     if let Some(time) = overrides.as_of {
         job["metadata"]["annotations"][SCHEDULED] = time.to_string().into();
     }
-    let containers = job["spec"]["template"]["spec"]["containers"].as_array_mut().context("the Job has no containers")?;
+    let containers =
+        job["spec"]["template"]["spec"]["containers"].as_array_mut().context("the Job has no containers")?;
     let first = containers.first_mut().context("the Job has no containers")?;
     if let Some(image) = &overrides.image {
         first["image"] = image.clone().into();
@@ -85,7 +87,8 @@ mod tests {
     use super::*;
 
     fn cronjob() -> Value {
-        let container = json!({"name": "c", "image": "a", "args": ["x"], "env": [{"name": "A", "value": "1"}]});
+        let container =
+            json!({"name": "c", "image": "a", "args": ["x"], "env": [{"name": "A", "value": "1"}]});
         json!({
             "apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "nightly", "uid": "u"},
             "spec": {"schedule": "@daily", "jobTemplate": {

@@ -98,6 +98,11 @@ async fn print(client: Client, pod: Value) -> anyhow::Result<()> {
 
 fn end_of(job: &Value) -> Option<End> {
     let conditions = job["status"]["conditions"].as_array()?;
-    let end = conditions.iter().find(|c| c["status"] == "True" && (c["type"] == "Complete" || c["type"] == "Failed"))?;
-    Some(End { complete: end["type"] == "Complete", message: end["message"].as_str().unwrap_or_default().to_owned() })
+    let end = conditions
+        .iter()
+        .find(|c| c["status"] == "True" && (c["type"] == "Complete" || c["type"] == "Failed"))?;
+    Some(End {
+        complete: end["type"] == "Complete",
+        message: end["message"].as_str().unwrap_or_default().to_owned(),
+    })
 }

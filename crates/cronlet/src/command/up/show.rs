@@ -40,13 +40,17 @@ async fn show_pods(store: Store, logs: PodLogs) {
         let pod: Pod = object.decode();
         let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
         for status in statuses.into_iter().flatten() {
-            let begun = status.state.as_ref().is_some_and(|state| state.running.is_some() || state.terminated.is_some());
+            let begun = status
+                .state
+                .as_ref()
+                .is_some_and(|state| state.running.is_some() || state.terminated.is_some());
             if begun && shown.insert((object.meta().uid.clone(), status.name.clone())) {
                 tokio::spawn(follow(logs.clone(), object.clone(), status.name.clone()));
             }
         }
         if shown.len() > REMEMBERED_MAX {
-            let present: HashSet<Arc<str>> = store.snapshot().list(Kind::Pod).map(|p| p.meta().uid.clone()).collect();
+            let present: HashSet<Arc<str>> =
+                store.snapshot().list(Kind::Pod).map(|p| p.meta().uid.clone()).collect();
             shown.retain(|(uid, _)| present.contains(uid));
         }
     })
@@ -84,7 +88,8 @@ async fn show_jobs(store: Store) {
     changes(store.clone(), Kind::Job, |object| {
         let job: Job = object.decode();
         let conditions = job.status.and_then(|status| status.conditions).unwrap_or_default();
-        let end = conditions.iter().find(|c| c.status == "True" && (c.type_ == "Complete" || c.type_ == "Failed"));
+        let end =
+            conditions.iter().find(|c| c.status == "True" && (c.type_ == "Complete" || c.type_ == "Failed"));
         if let Some(end) = end
             && ended.insert(object.meta().uid.clone())
         {
@@ -92,7 +97,8 @@ async fn show_jobs(store: Store) {
             eprintln!("job/{} is {}{}", object.name(), end.type_, why.unwrap_or_default());
         }
         if ended.len() > REMEMBERED_MAX {
-            let present: HashSet<Arc<str>> = store.snapshot().list(Kind::Job).map(|j| j.meta().uid.clone()).collect();
+            let present: HashSet<Arc<str>> =
+                store.snapshot().list(Kind::Job).map(|j| j.meta().uid.clone()).collect();
             ended.retain(|uid| present.contains(uid));
         }
     })

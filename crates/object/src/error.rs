@@ -35,8 +35,12 @@ impl ApiError {
 
     fn set_details(&mut self, group: &str, kind: &str, name: &str) {
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        self.0.details =
-            Some(StatusDetails { group: some(group), kind: some(kind), name: some(name), ..Default::default() });
+        self.0.details = Some(StatusDetails {
+            group: some(group),
+            kind: some(kind),
+            name: some(name),
+            ..Default::default()
+        });
     }
 
     fn caused_by(mut self, reason: &str, message: &str, field: &str) -> Self {
@@ -139,7 +143,8 @@ impl ApiError {
 
     /// 403: the namespace is being deleted.
     pub fn namespace_terminating(kind: Kind, name: &str, namespace: &str) -> Self {
-        let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+        let why =
+            format!("unable to create new content in namespace {namespace} because it is being terminated");
         let cause = format!("namespace {namespace} is being terminated");
         Self::forbidden(kind, name, &why).caused_by("NamespaceTerminating", &cause, "metadata.namespace")
     }

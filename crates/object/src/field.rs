@@ -116,7 +116,9 @@ impl FieldError {
     /// The message without the field: `Invalid value: -1: must be greater than or equal to 0`.
     pub fn body(&self) -> String {
         let mut text = self.kind.words().to_owned();
-        for part in self.value.as_deref().into_iter().chain(Some(self.detail.as_str()).filter(|d| !d.is_empty())) {
+        for part in
+            self.value.as_deref().into_iter().chain(Some(self.detail.as_str()).filter(|d| !d.is_empty()))
+        {
             text.push_str(": ");
             text.push_str(part);
         }

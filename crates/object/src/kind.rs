@@ -32,7 +32,11 @@ pub struct Descriptor {
 impl Descriptor {
     /// `apiVersion` as written in manifests: `v1`, `batch/v1`.
     pub fn api_version(&self) -> String {
-        if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
     }
 
     /// `plural.group`, the form error messages use: `jobs.batch`, `pods`.

@@ -56,15 +56,24 @@ pub(crate) fn kill_left(state: &State) {
     }
 }
 
-/// Kills the processes of a container's session. If the leader's process ID has been given to another process since,
-/// the session is gone.
+/// Kills a container's process and what it started in its session and its mount namespace. If its process ID has been
+/// given to another process since, nothing is left.
+///
+/// A session whose leader has ended is only known by a number that may be used again. That of a container is told from
+/// others by the namespace: whatever else is in a leaderless session is in that of the machine.
 fn kill_session(leader: Process) {
-    let foreign = Stat::read(leader.pid).is_some_and(|stat| stat.ticks != leader.ticks);
-    if foreign {
+    let stat = Stat::read(leader.pid);
+    if stat.as_ref().is_some_and(|stat| stat.ticks != leader.ticks) {
         return;
     }
+    if stat.is_some() {
+        signal_group(leader.pid, Signal::KILL);
+    }
+    let own_namespace = mount_namespace(own_pid());
     for pid in all().unwrap_or_default() {
-        if Stat::read(pid).is_some_and(|stat| stat.session == leader.pid && stat.ticks >= leader.ticks) {
+        let in_session =
+            Stat::read(pid).is_some_and(|stat| stat.session == leader.pid && stat.ticks >= leader.ticks);
+        if in_session && mount_namespace(pid) != own_namespace {
             kill(pid);
         }
     }

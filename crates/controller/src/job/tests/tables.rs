@@ -1,5 +1,5 @@
 //! Upstream's unit tables.
 
-mod counting;
 mod bookkeeping;
+mod counting;
 mod pass;

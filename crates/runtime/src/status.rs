@@ -74,7 +74,7 @@ pub fn pod_status(observed: Observed<'_>) -> PodStatus {
     status.init_container_statuses = (!init.is_empty()).then_some(init);
     status.container_statuses = Some(regular);
     status.phase = Some(phase.to_owned());
-    status.start_time = Some(Time(observed.start_time));
+    status.start_time = Some(time(observed.start_time));
     status.observed_generation = pod.metadata.generation;
     let ip = || observed.node_ip.to_owned();
     status.host_ip = Some(ip());
@@ -145,7 +145,7 @@ fn container_status(observed: Observed<'_>, part: Part<'_>, initialized: bool) -
     let previous = part.record.and_then(|record| record.previous.as_ref()).and_then(terminated);
     let (state, last) = match part.current() {
         Some(attempt) if attempt.exit.is_none() => {
-            let running = ContainerStateRunning { started_at: Some(Time(attempt.started)) };
+            let running = ContainerStateRunning { started_at: Some(time(attempt.started)) };
             (ContainerState { running: Some(running), ..ContainerState::default() }, previous)
         }
         Some(attempt) => match waiting_again(observed, part) {
@@ -169,6 +169,11 @@ fn container_status(observed: Observed<'_>, part: Part<'_>, initialized: bool) -
     }
 }
 
+/// A time as the API shows it, in whole seconds: finer, a status would differ from itself once it is stored.
+pub(crate) fn time(time: Timestamp) -> Time {
+    Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
+}
+
 /// A container's ID as the API shows it.
 fn api_id(uid: &str, container: &str, attempt: u32) -> String {
     format!("cronlet://{}", container_id(uid, container, attempt))
@@ -187,8 +192,8 @@ fn terminated(attempt: &Attempt, uid: &str, container: &str) -> Option<Container
         exit_code: exit.code,
         reason: Some(reason.to_owned()),
         message: (!exit.message.is_empty()).then(|| exit.message.clone()),
-        started_at: Some(Time(attempt.started)),
-        finished_at: Some(Time(*finished)),
+        started_at: Some(time(attempt.started)),
+        finished_at: Some(time(*finished)),
         signal: None,
     };
     Some(ContainerState { terminated: Some(terminated), ..ContainerState::default() })

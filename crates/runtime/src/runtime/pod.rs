@@ -92,7 +92,8 @@ impl Pod {
         let Some(object) = wanted.object else { return };
         let pod: api::Pod = object.decode();
         let stored = pod.status.as_ref().and_then(|status| status.start_time.as_ref());
-        let start_time = *self.start_time.get_or_insert(stored.map_or(site.now, |time| time.0));
+        let start_time =
+            *self.start_time.get_or_insert(stored.map_or_else(|| status::time(site.now).0, |time| time.0));
         let is_synced = wanted.snapshot.is_some();
         let snapshot = wanted.snapshot.or_else(|| self.snapshot.take());
         let stop = stop_grace(&object, &pod, wanted.stop);

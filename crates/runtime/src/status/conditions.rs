@@ -1,8 +1,8 @@
 //! The conditions of a pod: upstream's rules, reasons and messages.
 
-use cronlet_object::api::{ContainerStatus, PodCondition, Time};
+use cronlet_object::api::{ContainerStatus, PodCondition};
 
-use super::{Observed, Part, phase};
+use super::{Observed, Part, phase, time};
 use crate::spec::Role;
 
 /// Whether a condition holds, and if not why.
@@ -54,7 +54,7 @@ fn condition(observed: Observed<'_>, old: &[PodCondition], kind: &str, verdict: 
         message: verdict.message,
         last_transition_time: old
             .and_then(|old| old.last_transition_time.clone())
-            .or(Some(Time(observed.now))),
+            .or(Some(time(observed.now))),
         last_probe_time: None,
         observed_generation: observed.pod.metadata.generation,
     }

@@ -77,7 +77,8 @@ impl Story {
     }
 
     fn happens(&mut self, second: i64, event: Event) -> &mut Self {
-        self.state.apply(&Record { seq: 1, time: at(second), event });
+        let time = at(second) + jiff::SignedDuration::from_millis(500);
+        self.state.apply(&Record { seq: 1, time, event });
         self
     }
 
@@ -105,15 +106,20 @@ impl Story {
         self.status_of(Some((&self.spec, &self.state)), 100)
     }
 
+    /// The status at a time; what is stored of it is the same.
     fn status_of(&self, run: Option<(&spec::Pod, &State)>, now: i64) -> PodStatus {
-        pod_status(Observed {
+        let nanos = jiff::SignedDuration::from_nanos(123_456_789);
+        let status = pod_status(Observed {
             pod: &self.pod,
             run,
             blocked: &self.blocked,
             node_ip: "10.0.0.1",
-            start_time: at(1),
-            now: at(now),
-        })
+            start_time: at(1) + nanos,
+            now: at(now) + nanos,
+        });
+        let stored = serde_json::to_string(&status).unwrap();
+        assert_eq!(serde_json::from_str::<PodStatus>(&stored).unwrap(), status);
+        status
     }
 
     fn phase(&self) -> String {

@@ -196,9 +196,10 @@ fn a_restarted_container_goes_on_after_its_shim_has_died() {
     let dir = tempfile::tempdir().unwrap();
     let mut node = Node::new(dir.path());
     let marker = dir.path().join("marker");
-    let script = format!("[ -e {0} ] && exit 0; touch {0}; exec sleep 1000", marker.display());
+    let script = format!("[ -e {0} ] && exit 0; touch {0}; echo ready; exec sleep 1000", marker.display());
     node.create(&pod("p", &script, json!({ "restartPolicy": "OnFailure" })));
-    node.wait("p", |status| is_running(status) && marker.exists());
+    node.wait("p", is_running);
+    node.follow_until("p", "ready");
     kill_process(shim_of(dir.path(), "p"), Signal::KILL).unwrap();
     let status = node.end("p");
     assert_eq!(phase(&status), "Succeeded");
@@ -275,20 +276,29 @@ fn with_volume(script: &str) -> Pod {
 
 const NOBODY: u32 = 65534;
 
+/// A command that runs this program with no more rights than an ordinary user has, in a directory that is made theirs.
+fn unprivileged(dir: &Path) -> Command {
+    if !geteuid().is_root() {
+        return this_program();
+    }
+    // Where the program was built may be closed to all but root.
+    let copy = dir.join("program");
+    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    std::os::unix::fs::chown(dir, Some(NOBODY), Some(NOBODY)).unwrap();
+    let mut command = Command::new(copy);
+    command.uid(NOBODY).gid(NOBODY);
+    command
+}
+
 fn without_root_volumes_are_mounted_in_a_user_namespace() {
     if !has_user_namespaces() {
         // Then this is what has to be right.
         return without_namespaces_a_pod_with_volumes_does_not_start();
     }
     let dir = tempfile::tempdir().unwrap();
-    let mut command = this_program();
-    if geteuid().is_root() {
-        std::os::unix::fs::chown(dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
-        command.uid(NOBODY).gid(NOBODY);
-    }
     let script = "id -u; echo kept > /cronlet-test/data/file; cat /cronlet-test/data/file; ls /; \
                   echo message > /dev/termination-log; echo x > /dev/null";
-    let mut server = Server::start(command, dir.path(), &with_volume(script));
+    let mut server = Server::start(unprivileged(dir.path()), dir.path(), &with_volume(script));
     let status = server.wait(|status| matches!(phase(status), "Succeeded" | "Failed"));
     let log = std::fs::read_to_string(dir.path().join("log/pods/default_p_uid-p/c/0.log")).unwrap();
     assert_eq!(exit_code(&status), Some(0), "{log}");
@@ -320,13 +330,9 @@ pub fn has_namespaces() -> bool {
 
 /// A command that runs this program where it can make no namespace: as the root of a user namespace that may have no
 /// further ones, with all its capabilities dropped. Where there are no user namespaces, all are confined like that.
-fn confined() -> Command {
+fn confined(dir: &Path) -> Command {
     if !has_user_namespaces() {
-        let mut command = this_program();
-        if geteuid().is_root() {
-            command.uid(NOBODY).gid(NOBODY);
-        }
-        return command;
+        return unprivileged(dir);
     }
     let mut command = Command::new("unshare");
     let script = "echo 0 > /proc/sys/user/max_user_namespaces && \
@@ -346,7 +352,7 @@ fn without_namespaces_a_pod_with_volumes_does_not_start() {
     let dir = directory_for_all();
     let marker = dir.path().join("marker");
     let touch = format!("touch {}", marker.display());
-    let mut server = Server::start(confined(), dir.path(), &with_volume(&touch));
+    let mut server = Server::start(confined(dir.path()), dir.path(), &with_volume(&touch));
     let status = server.wait(|status| {
         status.container_statuses.is_some()
             && state(status).waiting.is_some_and(|waiting| waiting.message.is_some())
@@ -365,7 +371,7 @@ fn without_namespaces_a_pod_with_volumes_does_not_start() {
     assert!(!marker.exists(), "the command has run without its volume");
     // A pod without volumes needs no namespace.
     let dir = directory_for_all();
-    let mut server = Server::start(confined(), dir.path(), &pod("p", &touch, json!({})));
+    let mut server = Server::start(confined(dir.path()), dir.path(), &pod("p", &touch, json!({})));
     assert_eq!(phase(&server.wait(|status| matches!(phase(status), "Succeeded" | "Failed"))), "Succeeded");
     assert!(marker.exists());
 }

@@ -4,9 +4,8 @@
 //! out as one [`Transaction`], so that its writes happen together or not at all. If the state moved on meanwhile, the
 //! commit is refused and the reconciler is asked again with the newer state.
 //!
-//! Whoever drives them keeps a queue of ([`Controller`], [`Key`]) in their order and a heap of alarms: it starts with
-//! [`all`], adds what [`affected`] names after each committed change and what an alarm names when its time comes, and
-//! commits the transaction of each [`Plan`].
+//! Whoever drives them keeps a [`Queue`] of ([`Controller`], [`Key`]): it starts with [`all`], adds what [`affected`]
+//! names after each committed change, sets the timers that plans ask for, and commits the transaction of each [`Plan`].
 
 mod affected;
 pub mod claim;
@@ -17,6 +16,7 @@ pub mod garbage;
 pub mod job;
 pub mod limits;
 pub mod namespace;
+mod queue;
 pub mod scheduler;
 pub mod ttl;
 
@@ -24,6 +24,7 @@ use cronlet_object::{Ids, Key, Snapshot, Transaction};
 use jiff::{Timestamp, tz::TimeZone};
 
 pub use affected::{affected, all};
+pub use queue::{Queue, Work};
 
 /// What a reconciler sees.
 #[derive(Clone, Copy)]

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
-use cronlet_controller::Controller;
 use cronlet_object::Key;
 use jiff::Timestamp;
+
+use crate::Controller;
 
 /// One reconciler and the object it is to look at.
 pub type Work = (Controller, Key);
@@ -77,6 +78,11 @@ impl Queue {
     /// Holds this work back until [`Queue::finish`].
     pub fn start(&mut self, work: Work) {
         self.in_flight.insert(work, false);
+    }
+
+    /// Whether there is work to take.
+    pub fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
     }
 
     /// How many pieces of work are being committed.

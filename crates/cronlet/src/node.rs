@@ -2,7 +2,6 @@
 //! the runtime, and its reports are committed like any other write.
 
 mod pods;
-mod queue;
 
 use std::{
     io,
@@ -13,17 +12,14 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use cronlet_controller::{Settings, View};
+use cronlet_controller::{Queue, Settings, View, Work};
 use cronlet_object::{Change, Clock, Ids, Kind};
 use cronlet_runtime::{Report, Runtime};
 use cronlet_store::{Committed, Refusal, Store};
 use jiff::{SignedDuration, Timestamp};
 use tracing::{debug, warn};
 
-use self::{
-    pods::Pods,
-    queue::{Queue, Work},
-};
+use self::pods::Pods;
 use crate::{
     clock::Alarm,
     limits::{LOOP_COMMITS_IN_FLIGHT_MAX, REFUSED_RETRY_SECONDS},

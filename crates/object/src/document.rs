@@ -9,7 +9,7 @@ mod read;
 mod syntax;
 mod trail;
 
-pub use decode::{Decoded, TypeError, decode};
+pub use decode::{Decoded, TypeError, decode, decode_typed};
 pub use read::{Document, read_json};
 pub(crate) use trail::Trail;
 

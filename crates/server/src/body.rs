@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use cronlet_object::{
     ApiError, Kind, Typed,
-    document::{Decoded, Document, decode, read_json},
-    manifest, protobuf, with_kind,
+    document::{Decoded, Document, decode, decode_typed, read_json},
+    manifest, protobuf,
 };
 use http::{HeaderMap, header::CONTENT_TYPE};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -118,7 +118,8 @@ impl Body {
         let expected = Expected { group: d.group, version: d.version, kind: d.kind };
         let mut document = self.document(&expected)?;
         expected.claim(&mut document.value, &self.bytes)?;
-        let (object, unknown) = typed(kind, &document.value).map_err(|error| expected.refuse(&error))?;
+        let Decoded { object, unknown } =
+            decode_typed(kind, &document.value).map_err(|error| expected.refuse(&error.to_string()))?;
         let warnings = match validation {
             FieldValidation::Ignore => Vec::new(),
             _ => oddities(&document.duplicates, &unknown),
@@ -176,17 +177,6 @@ impl Body {
                 .map_err(|error| expected.unrecognized(&error.to_string(), &self.bytes)),
         }
     }
-}
-
-/// A value as an object of a kind, and the paths of its unknown fields.
-///
-/// # Errors
-/// If a field has the wrong type.
-pub fn typed(kind: Kind, value: &Value) -> Result<(Typed, Vec<String>), String> {
-    with_kind!(kind, T => {
-        let decoded: Decoded<T> = decode(value).map_err(|error| error.to_string())?;
-        Ok((decoded.object.into(), decoded.unknown))
-    })
 }
 
 /// What is odd about a document, in words.

@@ -17,6 +17,7 @@ use super::go_type::go_type;
 use super::trail::Trail;
 use crate::limits::FIELD_PROBLEMS_MAX;
 use crate::quantity::{Quantity, QuantityError};
+use crate::{Kind, Typed};
 
 /// A typed object and what its document had besides.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +74,17 @@ pub fn decode<'de, T: Deserialize<'de>>(value: &'de Value) -> Result<Decoded<T>,
     let unknown = RefCell::new(Vec::new());
     let object = T::deserialize(Decoder { value, trail: Trail::Root, within: None, unknown: &unknown })?;
     Ok(Decoded { object, unknown: unknown.into_inner() })
+}
+
+/// Decodes `value` as an object of `kind`, as [`decode`] does.
+///
+/// # Errors
+/// A value of another type than its place wants: the first one found.
+pub fn decode_typed(kind: Kind, value: &Value) -> Result<Decoded<Typed>, TypeError> {
+    with_kind!(kind, T => {
+        let Decoded { object, unknown } = decode::<T>(value)?;
+        Ok(Decoded { object: object.into(), unknown })
+    })
 }
 
 /// A value, where it lies, and the name of the struct around it.

@@ -4,6 +4,7 @@ use axum::response::Response;
 use cronlet_object::{
     ApiError, FieldErrors, Key, Object, Path, Typed,
     admit::{self, Context},
+    document::{Decoded, decode_typed},
     patch::{Patch, PatchType, go_text},
 };
 use http::StatusCode;
@@ -12,7 +13,7 @@ use serde_json::Value;
 use super::{Outcome, existing, write};
 use crate::{
     api::Shared,
-    body::{self, oddities, typed},
+    body::{self, oddities},
     limits::RACE_TRIES_MAX,
     negotiate,
     path::Part,
@@ -79,8 +80,8 @@ fn patched(
 ) -> Result<(Typed, Vec<String>), ApiError> {
     let kind = old.kind();
     let value = patch.apply(&old.value(), kind.descriptor().kind)?;
-    let (object, unknown) =
-        typed(kind, &value).map_err(|error| unusable(patch, patch_type, &value, &error))?;
+    let Decoded { object, unknown } = decode_typed(kind, &value)
+        .map_err(|error| unusable(patch, patch_type, &value, &error.to_string()))?;
     let oddities = match validation {
         FieldValidation::Ignore => Vec::new(),
         _ => oddities(patch.duplicates(), &unknown),

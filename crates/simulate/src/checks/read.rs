@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 pub(super) const TRACKING_FINALIZER: &str = "batch.kubernetes.io/job-tracking";
 const INDEX: &str = "batch.kubernetes.io/job-completion-index";
 const BACKOFF_RECORD: &str = "cronlet.dev/backoff-record";
+const START_TIMEOUT: &str = "cronlet.dev/start-timeout";
 const SCHEDULED: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
 
 /// Versions of objects that are remembered once they were read; more, and all are forgotten.
@@ -61,6 +62,8 @@ pub(super) struct JobRead {
     pub(super) scheduled: Option<Timestamp>,
     /// The failures that it remembers.
     pub(super) record: Option<String>,
+    /// How long its pods may take to start.
+    pub(super) start_timeout: Option<SignedDuration>,
 }
 
 impl JobRead {
@@ -70,6 +73,7 @@ impl JobRead {
         JobRead {
             scheduled: annotation(SCHEDULED).and_then(|time| time.parse().ok()),
             record: annotation(BACKOFF_RECORD),
+            start_timeout: annotation(START_TIMEOUT).and_then(|text| text.parse().ok()),
             spec: job.spec.unwrap_or_default(),
             status: job.status.unwrap_or_default(),
         }

@@ -183,6 +183,11 @@ impl Checks {
         let status = &job.status;
         let shown = [status.active, status.terminating].map(|count| count.map_or(0, size));
         ensure(shown == [running, terminating], "the status shows the pods", told)?;
+        let overdue = |pod: &Rc<PodRead>| {
+            let over = pod.created.zip(job.start_timeout).map(|(created, timeout)| created + timeout);
+            pod.phase == "Pending" && !pod.deleting && over.is_some_and(|over| over <= now)
+        };
+        ensure(!pods.iter().any(overdue), "a pod that does not start in time is given up", told)?;
         let ending = job.condition("FailureTarget").or_else(|| job.condition("SuccessCriteriaMet")).is_some();
         if ending {
             return ensure(running == 0 && terminating > 0, "a verdict is carried out", told);

@@ -102,8 +102,9 @@ fn cron_job(rng: &mut Rng, number: u32, is_long: bool) -> Value {
         template.remove("suspend");
     }
     spec.insert("jobTemplate".into(), json!({"spec": template}));
-    json!({"apiVersion": "batch/v1", "kind": "CronJob",
-        "metadata": {"name": format!("c{number}"), "namespace": "default"}, "spec": spec})
+    let annotations = annotations(rng);
+    json!({"apiVersion": "batch/v1", "kind": "CronJob", "spec": spec,
+        "metadata": {"name": format!("c{number}"), "namespace": "default", "annotations": annotations}})
 }
 
 fn schedule(rng: &mut Rng, is_long: bool) -> &'static str {
@@ -111,8 +112,16 @@ fn schedule(rng: &mut Rng, is_long: bool) -> &'static str {
 }
 
 fn job(rng: &mut Rng, number: u32) -> Value {
-    json!({"apiVersion": "batch/v1", "kind": "Job",
-        "metadata": {"name": format!("j{number}"), "namespace": "default"}, "spec": job_spec(rng)})
+    let annotations = annotations(rng);
+    json!({"apiVersion": "batch/v1", "kind": "Job", "spec": job_spec(rng),
+        "metadata": {"name": format!("j{number}"), "namespace": "default", "annotations": annotations}})
+}
+
+fn annotations(rng: &mut Rng) -> Value {
+    match rng.u8(..4) {
+        0 => json!({"cronlet.dev/start-timeout": format!("{}s", rng.i64(1..90))}),
+        _ => json!({}),
+    }
 }
 
 fn job_spec(rng: &mut Rng) -> Value {
@@ -131,10 +140,10 @@ fn job_spec(rng: &mut Rng) -> Value {
     let backoff_limit = rng.i32(0..5);
     maybe(rng, 2, &mut spec, "backoffLimit", json!(backoff_limit));
     let deadline = rng.i64(1..300);
-    maybe(rng, 4, &mut spec, "activeDeadlineSeconds", json!(deadline));
+    maybe(rng, 3, &mut spec, "activeDeadlineSeconds", json!(deadline));
     let ttl = [0, 7, 60][rng.usize(..3)];
     maybe(rng, 4, &mut spec, "ttlSecondsAfterFinished", json!(ttl));
-    maybe(rng, 10, &mut spec, "suspend", json!(true));
+    maybe(rng, 5, &mut spec, "suspend", json!(true));
     let per_index = spec.contains_key("backoffLimitPerIndex");
     let mut restart_policy = if per_index || rng.bool() { "Never" } else { "OnFailure" };
     let replacement = pick(rng, &["Failed", "TerminatingOrFailed"]);
@@ -195,7 +204,7 @@ fn act(rng: &mut Rng, is_long: bool) -> Act {
         4 => Act::PatchCronJob(nth, json!({"suspend": rng.bool()})),
         5 => Act::PatchCronJob(nth, json!({"schedule": schedule(rng, is_long)})),
         6 => Act::PatchCronJob(nth, json!({"concurrencyPolicy": pick(rng, POLICIES)})),
-        7 => Act::PatchJob(nth, json!({"suspend": rng.bool()})),
+        7 => Act::PatchJob(nth, json!({"suspend": rng.u8(..4) == 0})),
         8 => Act::PatchJob(nth, json!({"parallelism": rng.i32(0..6)})),
         9 => {
             let size = rng.i32(0..7);
@@ -230,7 +239,7 @@ pub(super) fn behaviour(seed: u64, pod: &PodIdentity) -> Behaviour {
     let attempts = (0..rng.usize(1..4)).map(|_| attempt(rng)).collect();
     Behaviour {
         starts_after: SignedDuration::from_millis(if rng.bool() { 0 } else { rng.i64(0..5_000) }),
-        never_starts: (rng.u8(..40) == 0).then(|| "ImagePullBackOff".to_owned()),
+        never_starts: (rng.u8(..20) == 0).then(|| "ImagePullBackOff".to_owned()),
         attempts,
         stops_after: SignedDuration::from_millis([0, 900, 10_000, 60_000][rng.usize(..4)]),
     }

@@ -221,10 +221,12 @@ impl Play {
         for (name, value) in fields {
             match (name.as_str(), &value) {
                 ("conditions", Value::Array(conditions)) => {
-                    lines.extend(conditions.iter().map(|condition| {
-                        let text = |field: &str| condition[field].as_str().unwrap_or_default();
-                        format!("{}: {} {}", text("type"), text("status"), text("reason"))
-                    }))
+                    let text = |condition: &Value, field: &str| {
+                        condition[field].as_str().unwrap_or_default().to_owned()
+                    };
+                    lines.extend(conditions.iter().map(|of| {
+                        format!("{}: {} {}", text(of, "type"), text(of, "status"), text(of, "reason"))
+                    }));
                 }
                 ("active", Value::Array(active)) => {
                     let names: Vec<&str> = active.iter().filter_map(|job| job["name"].as_str()).collect();

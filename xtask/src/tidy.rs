@@ -31,7 +31,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("server", &["object", "store"]),
     ("runtime", &["object"]),
     ("simulate", &["schedule", "object", "controller", "store"]),
-    ("cronlet", &["schedule", "object", "controller", "store", "server", "runtime"]),
+    ("cronlet", &["schedule", "object", "controller", "store", "server", "runtime", "simulate"]),
 ];
 
 /// Crates that may know neither the time nor the world around them, and what they may therefore not name.

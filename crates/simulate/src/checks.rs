@@ -47,8 +47,8 @@ fn ensure(holds: bool, invariant: &'static str, found: impl FnOnce() -> String) 
 pub struct Checks {
     /// The Job of each CronJob and scheduled time, by UID; also of those that are gone.
     starts: HashMap<(Arc<str>, Timestamp), String>,
-    /// The CronJobs whose last scheduled time somebody took back.
-    forgotten: HashSet<Arc<str>>,
+    /// The CronJobs of which somebody took a scheduled time or a running Job out of the status.
+    edited: HashSet<Arc<str>>,
     /// The pods that were let go, which happens once.
     released: HashSet<Arc<str>>,
     /// The failures that each Job has counted since its last success, with their indexes.

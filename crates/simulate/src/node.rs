@@ -119,9 +119,9 @@ impl Node {
         self.pods.remove(uid);
     }
 
-    /// The machine restarts: what ran has ended with it.
-    pub(crate) fn restart(&mut self, clock: &SimulatedClock) {
-        self.pods.values_mut().for_each(|pod| pod.lose(clock));
+    /// The machine restarts, and is up again at `up_at`: what runs ends with it.
+    pub(crate) fn restart(&mut self, clock: &SimulatedClock, up_at: SignedDuration) {
+        self.pods.values_mut().for_each(|pod| pod.lose(clock, up_at));
     }
 
     /// Lets happen what is due, and says when something is due next.

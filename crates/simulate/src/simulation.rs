@@ -241,7 +241,7 @@ impl Simulation {
     /// The machine restarts: the server is down for a time, and no container survives.
     pub fn restart_machine(&mut self, down: SignedDuration, fate: Fate) -> Option<Commit> {
         let kept = self.crash(down, fate);
-        self.node.restart(&self.clock);
+        self.node.restart(&self.clock, self.back_at.unwrap_or(self.clock.elapsed()));
         kept
     }
 

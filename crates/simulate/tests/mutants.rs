@@ -118,8 +118,12 @@ fn a_replacement_beside_a_pod_that_still_ends() {
         ending.iter().for_each(|key| drop(snapshot.remove(key, revision)));
         controller.reconcile(&View { snapshot: &snapshot, ..*view }, key, ids)
     }
-    let invariants =
-        ["at most parallelism pods at once", "the status shows the pods", "one pod for each open index"];
+    let invariants = [
+        "at most parallelism pods at once",
+        "one pod for each open index",
+        "the status shows the pods",
+        "a finished Job's pods have ended",
+    ];
     is_caught("a replacement that comes too early", decide, &invariants);
 }
 

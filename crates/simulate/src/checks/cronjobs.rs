@@ -17,9 +17,9 @@ impl Checks {
             return Ok(());
         };
         let key = (parent.meta().uid.clone(), time);
-        // Once somebody has taken the last scheduled time away, only the Job itself shows that there was a start.
+        // Once somebody has edited the status, only the Job itself shows that there was a start.
         let is_known = |first: &String| {
-            !self.forgotten.contains(&parent.meta().uid)
+            !self.edited.contains(&parent.meta().uid)
                 || dependents(parent, Kind::Job, before).any(|other| other.name() == first)
         };
         if let Some(first) = self.starts.insert(key, job.name().to_owned()).filter(is_known) {
@@ -57,7 +57,8 @@ impl Checks {
             Some("Replace") => running(after),
             _ => Vec::new(),
         };
-        ensure(overlap.is_empty(), "Forbid and Replace leave one Job", || {
+        let holds = overlap.is_empty() || self.edited.contains(&parent.meta().uid);
+        ensure(holds, "Forbid and Replace leave one Job", || {
             format!("{} beside {}", job.name(), overlap.join(", "))
         })
     }
@@ -66,14 +67,12 @@ impl Checks {
 impl Checks {
     /// A CronJob changed.
     pub(super) fn cron_job_changed(&mut self, old: &Object, new: &Object, by_controller: bool) -> Checked {
-        let last = |object: &Object| {
-            let status = &self.reader.cron_job(object).status;
-            status.as_ref().and_then(|status| status.last_schedule_time.clone())
-        };
-        let (before, after) = (last(old), last(new));
+        let status = |object: &Object| self.reader.cron_job(object).status.clone().unwrap_or_default();
+        let (was, is) = (status(old), status(new));
+        let (before, after) = (was.last_schedule_time, is.last_schedule_time);
         let falls = after < before;
-        if falls && !by_controller {
-            self.forgotten.insert(new.meta().uid.clone());
+        if !by_controller && (falls || was.active != is.active) {
+            self.edited.insert(new.meta().uid.clone());
         }
         ensure(!falls || !by_controller, "lastScheduleTime never falls", || {
             format!("{}: {before:?} to {after:?}", new.name())

@@ -149,7 +149,8 @@ impl Checks {
             if !lets_go || was.meta().controller().is_none_or(|owner| owner.uid != job.meta().uid) {
                 continue;
             }
-            let once = self.released.insert(was.meta().uid.clone());
+            // A Job that is being deleted may leave its pods to another, which counts them.
+            let once = job.meta().deleted.is_some() || self.released.insert(was.meta().uid.clone());
             ensure(once, "each pod is counted once", || was.name().to_owned())?;
             released.note(&self.reader.pod(was), &old, range);
         }

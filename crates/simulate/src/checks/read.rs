@@ -87,6 +87,11 @@ impl JobRead {
         self.spec.parallelism.map_or(1, size)
     }
 
+    /// Whether another controller runs it.
+    pub(super) fn is_managed_elsewhere(&self) -> bool {
+        self.spec.managed_by.as_deref().is_some_and(|by| by != "kubernetes.io/job-controller")
+    }
+
     pub(super) fn is_suspended(&self) -> bool {
         self.spec.suspend == Some(true)
     }

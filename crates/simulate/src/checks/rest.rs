@@ -81,8 +81,9 @@ impl Checks {
         }
         for job in dependents(object, Kind::Job, snapshot).filter(running) {
             let is_listed = listed.iter().any(|reference| reference.uid.as_deref() == Some(&*job.meta().uid));
+            let excused = self.edited.contains(&object.meta().uid);
             ensure(
-                is_listed || self.reader.job(job).scheduled.is_none(),
+                is_listed || excused || self.reader.job(job).scheduled.is_none(),
                 "status.active lists what was started",
                 told,
             )?;
@@ -170,7 +171,7 @@ impl Checks {
             let pods: Vec<String> = pods.iter().map(|pod| format!("{} {}", pod.name, pod.phase)).collect();
             format!("{} at {now}: {:?}, pods {pods:?}", object.name(), job.status)
         };
-        if object.meta().deleted.is_some() {
+        if object.meta().deleted.is_some() || job.is_managed_elsewhere() {
             return Ok(());
         }
         if job.is_finished() {

@@ -116,16 +116,21 @@ impl Pod {
         }
     }
 
-    /// The machine went down and is up again.
-    pub(super) fn lose(&mut self, clock: &SimulatedClock) {
-        let Stage::Running { since, .. } = self.stage else { return };
-        let lost =
-            Exit { code: 137, reason: "ContainerStatusUnknown", started: since, finished: clock.now() };
-        if self.restarts_on_failure && !self.stopping {
-            self.last = Some(lost);
-            self.enter(Stage::Waiting(clock.elapsed()));
-        } else {
-            self.enter(Stage::Ended(Some(lost)));
+    /// The machine goes down: what runs is lost, and nothing is started before it is up again.
+    pub(super) fn lose(&mut self, clock: &SimulatedClock, up_at: SignedDuration) {
+        match &mut self.stage {
+            Stage::Preparing(Some(due)) | Stage::Waiting(due) => *due = up_at.max(*due),
+            Stage::Preparing(None) | Stage::Ended(_) => {}
+            Stage::Running { since, .. } => {
+                let reason = "ContainerStatusUnknown";
+                let lost = Exit { code: 137, reason, started: *since, finished: clock.now() };
+                if self.restarts_on_failure && !self.stopping {
+                    self.last = Some(lost);
+                    self.enter(Stage::Waiting(up_at));
+                } else {
+                    self.enter(Stage::Ended(Some(lost)));
+                }
+            }
         }
     }
 
@@ -154,9 +159,8 @@ impl Pod {
             Stage::Running { since, code, reason, .. } => {
                 let exit = Exit { code, reason, started: since, finished: clock.now() };
                 if code != 0 && self.restarts_on_failure && !self.stopping {
-                    let doubled = RESTART_DELAY_SECONDS << self.restarts.min(10);
-                    let delay = SignedDuration::from_secs(doubled.min(RESTART_DELAY_SECONDS_MAX));
                     self.last = Some(exit);
+                    let delay = SignedDuration::from_secs(restart_delay_seconds(self.restarts));
                     self.enter(Stage::Waiting(clock.elapsed().saturating_add(delay)));
                 } else {
                     self.enter(Stage::Ended(Some(exit)));
@@ -176,5 +180,14 @@ impl Pod {
         };
         let until = attempt.lasts.map(|lasts| clock.elapsed().saturating_add(lasts));
         self.enter(Stage::Running { since: clock.now(), until, code, reason });
+    }
+}
+
+/// How long a container that crashed waits: not at all the first time, then 10 s, doubled up to 5 min, as the kubelet
+/// has it.
+fn restart_delay_seconds(restarts: u32) -> i64 {
+    match restarts {
+        0 => 0,
+        _ => (RESTART_DELAY_SECONDS << (restarts - 1).min(10)).min(RESTART_DELAY_SECONDS_MAX),
     }
 }

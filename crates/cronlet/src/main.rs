@@ -13,6 +13,7 @@ mod node;
 mod place;
 mod print;
 mod resources;
+mod signals;
 
 use std::process::ExitCode;
 

@@ -24,6 +24,7 @@ use crate::{
     diagnostic::{self, FileManifest},
     place,
     resources::escape,
+    signals::Signals,
 };
 
 /// Exit code when the arguments or manifests make no sense.
@@ -116,6 +117,8 @@ async fn run_file(arguments: &Run, manifests: &[FileManifest]) -> anyhow::Result
         Ok(job) => job,
         Err(error) => return Ok(usage(&error)),
     };
+    // Before the node is started: a signal that comes early must not leave anything of it behind.
+    let mut signals = Signals::new()?;
     let (client, own) = node_for(arguments).await?;
     let outcome = async {
         if !apply::apply(&client, &needed, false, &mut |line| writeln!(io::stderr(), "{line}")).await? {
@@ -125,7 +128,10 @@ async fn run_file(arguments: &Run, manifests: &[FileManifest]) -> anyhow::Result
     };
     let outcome = tokio::select! {
         outcome = outcome => outcome,
-        _ = tokio::signal::ctrl_c(), if own.is_some() => Err(anyhow::anyhow!("interrupted; the pods were ended")),
+        () = signals.next() => Err(match own {
+            Some(_) => anyhow::anyhow!("interrupted; the pods were ended"),
+            None => anyhow::anyhow!("interrupted; what was created on the node is still there"),
+        }),
     };
     if let Some((server, _directory)) = own {
         server.stop(true).await;

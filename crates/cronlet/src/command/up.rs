@@ -10,10 +10,7 @@ use std::{
 use anyhow::bail;
 use cronlet_object::Clock;
 use jiff::{Timestamp, tz::TimeZone};
-use tokio::{
-    select,
-    signal::unix::{Signal, SignalKind, signal},
-};
+use tokio::select;
 
 use crate::{
     arguments::Up,
@@ -23,6 +20,7 @@ use crate::{
     command::apply,
     diagnostic::{self, FileManifest},
     place,
+    signals::Signals,
 };
 
 /// Worker threads of the API. Requests are short and wait for one disk.
@@ -133,26 +131,4 @@ fn next_run(manifest: &FileManifest, now: Timestamp) -> Option<String> {
     let next = schedule.next_after(now, &zone)?;
     let seconds = next.duration_since(now).as_secs();
     Some(format!("at {} (in {seconds} s)", next.to_zoned(zone).strftime("%H:%M:%S")))
-}
-
-/// What tells the node to end.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Signals {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }

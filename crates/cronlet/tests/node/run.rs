@@ -1,0 +1,101 @@
+//! `cronlet run`: outcomes, output, and what is left behind, which is nothing.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use crate::testing::{CRONLET, Node, examples, job, succeeded, text};
+
+/// `cronlet run` where `home` is, without any node on this machine.
+fn alone(home: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(CRONLET);
+    command
+        .arg("run")
+        .args(arguments)
+        .env_remove("KUBECONFIG")
+        .env("HOME", home)
+        .env("XDG_STATE_HOME", home)
+        .env("TMPDIR", home);
+    command
+}
+
+fn run_alone(arguments: &[&str]) -> Output {
+    let home = tempfile::tempdir().unwrap();
+    alone(home.path(), arguments).output().unwrap()
+}
+
+fn file(name: &str, text: &str) -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(name);
+    fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (directory, path)
+}
+
+#[test]
+fn run_exits_with_the_job_s_outcome() {
+    let (_keep, good) = file("good.yaml", &job("good", "echo hello; sleep 0.1; echo world"));
+    let output = run_alone(&["-f", &good]);
+    assert_eq!(succeeded(&output), "hello\nworld\n");
+
+    let (_keep, bad) = file("bad.yaml", &job("bad", "echo oops; exit 3"));
+    let output = run_alone(&["-f", &bad]);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(1), "oops\n"));
+    assert!(
+        text(&output.stderr).contains("Job has reached the specified backoff limit"),
+        "{}",
+        text(&output.stderr)
+    );
+
+    let (_keep, broken) = file("broken.yaml", "kind: Job\nmetadata: [");
+    assert_eq!(run_alone(&["-f", &broken]).status.code(), Some(2));
+    assert_eq!(run_alone(&[]).status.code(), Some(2));
+}
+
+#[test]
+fn run_ends_its_pods_and_leaves_nothing_when_it_is_told_to_end() {
+    for signal in ["-TERM", "-HUP", "-INT"] {
+        let home = tempfile::tempdir().unwrap();
+        let (_keep, long) = file("long.yaml", &job("long", "echo $$$$; exec sleep 600"));
+        let mut command = alone(home.path(), &["-f", &long]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut pid = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut pid).unwrap();
+        let process = Path::new("/proc").join(pid.trim());
+        assert!(process.exists(), "{process:?}");
+        assert!(fs::read_dir(home.path()).unwrap().count() > 0, "the node has a directory");
+
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{signal}");
+        assert!(text(&output.stderr).contains("the pods were ended"), "{}", text(&output.stderr));
+        assert!(!process.exists(), "{signal}");
+        let left: Vec<_> = fs::read_dir(home.path()).unwrap().collect();
+        assert!(left.is_empty(), "{signal}: {left:?}");
+    }
+}
+
+#[test]
+fn run_gives_up_in_time() {
+    let (_keep, slow) = file("slow.yaml", &job("slow", "sleep 600"));
+    let output = run_alone(&["-f", &slow, "--timeout", "500ms"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("did not end in time"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn run_starts_a_cronjob_now_with_overrides() {
+    let node = Node::start(&["-f", examples().join("quickstart").to_str().unwrap()]);
+    let output = node.cronlet_ok(&["run", "cronjob/hello", "--env", "MESSAGE=Overridden"]);
+    assert!(output.starts_with("Overridden: it is "), "{output}");
+    let jobs = node.get("/apis/batch/v1/namespaces/default/jobs");
+    let job = jobs["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|job| job["metadata"]["annotations"]["cronjob.kubernetes.io/instantiate"] == "manual");
+    assert!(job.unwrap()["metadata"]["name"].as_str().unwrap().starts_with("hello-manual-"));
+}

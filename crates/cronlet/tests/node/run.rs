@@ -78,6 +78,40 @@ fn run_ends_its_pods_and_leaves_nothing_when_it_is_told_to_end() {
     }
 }
 
+/// A Job whose init container fails once and whose container fails twice, each telling where it is.
+const RESTARTED: &str = "apiVersion: batch/v1
+kind: Job
+metadata: {name: restarted}
+spec:
+  template:
+    spec:
+      restartPolicy: OnFailure
+      volumes: [{name: count, emptyDir: {}}]
+      initContainers:
+      - &container
+        name: init
+        image: busybox
+        command: [sh, -c, 'echo x >> $0; echo $1 $(wc -l < $0); test $(wc -l < $0) -ge $2', /count/init, init, '2']
+        volumeMounts: [{name: count, mountPath: /count}]
+      containers:
+      - <<: *container
+        name: main
+        command: [sh, -c, 'echo x >> $0; echo $1 $(wc -l < $0); test $(wc -l < $0) -ge $2', /count/main, main, '2']
+";
+
+#[test]
+fn the_output_of_every_attempt_is_shown_once_and_in_order() {
+    let (_keep, restarted) = file("restarted.yaml", RESTARTED);
+    let output = run_alone(&["-f", &restarted]);
+    assert_eq!(succeeded(&output), "init 1\ninit 2\nmain 1\nmain 2\n");
+
+    let node = Node::start(&["--logs", "-f", &restarted]);
+    node.wait_for_stderr("job/restarted is Complete");
+    let stderr = node.wait_for_stderr("| main 2");
+    let shown: Vec<&str> = stderr.lines().filter_map(|line| Some(line.split_once(" | ")?.1)).collect();
+    assert_eq!(shown, ["init 1", "init 2", "main 1", "main 2"]);
+}
+
 #[test]
 fn run_gives_up_in_time() {
     let (_keep, slow) = file("slow.yaml", &job("slow", "sleep 600"));

@@ -2,6 +2,7 @@
 
 mod build;
 mod follow;
+mod trouble;
 
 use std::{
     io::{self, Write},
@@ -16,6 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use self::trouble::Trouble;
 use crate::{
     arguments::RuntimeChoice,
     bootstrap::{self, Options, Server},
@@ -188,7 +190,8 @@ async fn run_job(arguments: &Run, client: &Client, job: &Value) -> anyhow::Resul
     };
     let name = created["metadata"]["name"].as_str().context("the created Job has no name")?;
     eprintln!("job/{name} created");
-    let following = follow::to_the_end(client, &created);
+    let mut trouble = Trouble::of_job(created["metadata"]["uid"].as_str().unwrap_or_default());
+    let following = follow::to_the_end(client, &created, &mut trouble);
     let end = match arguments.timeout.map(std::time::Duration::try_from) {
         None => following.await?,
         Some(limit) => {
@@ -200,7 +203,8 @@ async fn run_job(arguments: &Run, client: &Client, job: &Value) -> anyhow::Resul
                     client
                         .json(client::with_body(Method::DELETE, &path, "application/json", options))
                         .await?;
-                    bail!("job/{name} did not end in time and was deleted");
+                    let why = trouble.unsolved().map(|why| format!(": {why}")).unwrap_or_default();
+                    bail!("job/{name} did not end in time and was deleted{why}");
                 }
             }
         }

@@ -133,3 +133,22 @@ fn run_starts_a_cronjob_now_with_overrides() {
         .find(|job| job["metadata"]["annotations"]["cronjob.kubernetes.io/instantiate"] == "manual");
     assert!(job.unwrap()["metadata"]["name"].as_str().unwrap().starts_with("hello-manual-"));
 }
+
+#[test]
+fn run_says_why_a_pod_does_not_start() {
+    let no_command = job("bare", "").replace("        command: [sh, -c, \"\"]\n", "");
+    let (_keep, no_command) = file("bare.yaml", &no_command);
+    let output = run_alone(&["-f", &no_command, "--timeout", "1500ms"]);
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let warnings: Vec<&str> = stderr.lines().filter(|line| line.starts_with("warning: pod/bare-")).collect();
+    assert_eq!(warnings.len(), 1, "{stderr}");
+    assert!(warnings[0].contains(": Failed: Error: ") && warnings[0].contains("command"), "{stderr}");
+    let end = stderr.lines().last().unwrap();
+    assert!(end.contains("did not end in time and was deleted: pod/bare-"), "{stderr}");
+
+    let claim = "      volumes: [{name: v, persistentVolumeClaim: {claimName: missing}}]\n      containers:";
+    let (_keep, claim) = file("claim.yaml", &job("claim", "true").replace("      containers:", claim));
+    let stderr = text(&run_alone(&["-f", &claim, "--timeout", "1500ms"]).stderr);
+    assert!(stderr.contains("FailedScheduling: ") && stderr.contains("\"missing\" not found"), "{stderr}");
+}

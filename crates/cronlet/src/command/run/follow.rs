@@ -7,6 +7,7 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
+use super::trouble::Trouble;
 use crate::{
     client::{self, Client, Lines, Refused},
     command::{
@@ -33,11 +34,12 @@ impl fmt::Display for End {
     }
 }
 
-/// Prints the output of the Job's pods on standard output until the Job has ended.
+/// Prints the output of the Job's pods on standard output, and what keeps them from running on standard error, until the
+/// Job has ended.
 ///
 /// # Errors
 /// If the connection breaks or somebody deletes the Job.
-pub async fn to_the_end(client: &Client, job: &Value) -> anyhow::Result<End> {
+pub async fn to_the_end(client: &Client, job: &Value, trouble: &mut Trouble) -> anyhow::Result<End> {
     let field = |name: &str| job["metadata"][name].as_str().unwrap_or_default().to_owned();
     let namespace = escape(&field("namespace"));
     let revision = field("resourceVersion");
@@ -47,16 +49,24 @@ pub async fn to_the_end(client: &Client, job: &Value) -> anyhow::Result<End> {
     let jobs_path = format!("/apis/batch/v1/namespaces/{namespace}/jobs?fieldSelector={named}");
     let mut pods = watch(client, &pods_path, &revision).await?;
     let mut jobs = watch(client, &jobs_path, &revision).await?;
+    // Whoever may not read events does without them.
+    let events_path = format!("/api/v1/namespaces/{namespace}/events?fieldSelector=type%3DWarning");
+    let mut warnings = watch(client, &events_path, &revision).await.ok();
     let mut attempts = Attempts::default();
     let mut printing = JoinSet::new();
     let end = loop {
         tokio::select! {
             event = pods.next_event() => {
                 let event = event?.context("the server ended the watch")?;
+                tell(trouble.pod(&event["object"]));
                 for attempt in attempts.begun(&event["object"]) {
                     printing.spawn(print(client.clone(), event["object"].clone(), attempt));
                 }
             }
+            event = next(&mut warnings) => match event {
+                Some(event) => tell(trouble.event(&event["object"])),
+                None => warnings = None,
+            },
             event = jobs.next_event() => {
                 let event = event?.context("the server ended the watch")?;
                 if event["type"] == "DELETED" {
@@ -84,6 +94,20 @@ pub async fn to_the_end(client: &Client, job: &Value) -> anyhow::Result<End> {
 async fn watch(client: &Client, path: &str, revision: &str) -> anyhow::Result<Lines> {
     let path = format!("{path}&watch=true&resourceVersion={revision}");
     Ok(Lines::new(client.send(client::get(&path, "application/json")).await?.into_data_stream()))
+}
+
+/// The next event of a watch that may be missing; `None` when there is no next one.
+async fn next(lines: &mut Option<Lines>) -> Option<Value> {
+    match lines {
+        Some(lines) => lines.next_event().await.ok().flatten(),
+        None => std::future::pending().await,
+    }
+}
+
+fn tell(lines: impl IntoIterator<Item = String>) {
+    for line in lines {
+        eprintln!("warning: {line}");
+    }
 }
 
 async fn print(client: Client, pod: Value, mut attempt: Attempt) -> anyhow::Result<()> {

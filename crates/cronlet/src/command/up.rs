@@ -98,7 +98,8 @@ async fn apply_files(server: &Server, manifests: &[FileManifest]) -> anyhow::Res
     for dry_run in [true, false] {
         let mut tell = |line: &str| if dry_run { Ok(()) } else { writeln!(io::stderr(), "{line}") };
         if !apply::apply(&client, manifests, dry_run, &mut tell).await? {
-            bail!("the manifests were refused; nothing was applied");
+            let others = if dry_run { "nothing was applied" } else { "the others were applied" };
+            bail!("manifests were refused; {others}");
         }
     }
     Ok(())

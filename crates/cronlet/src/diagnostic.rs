@@ -49,6 +49,16 @@ impl FileManifest {
         self.value()["metadata"]["name"].as_str().unwrap_or_default()
     }
 
+    /// `metadata.generateName`
+    pub fn generate_name(&self) -> &str {
+        self.value()["metadata"]["generateName"].as_str().unwrap_or_default()
+    }
+
+    /// Whether this is a Job, or what makes Jobs.
+    pub fn is_runnable(&self) -> bool {
+        ["Job", "CronJob"].contains(&self.kind())
+    }
+
     /// `metadata.namespace`
     pub fn namespace(&self) -> Option<&str> {
         self.value()["metadata"]["namespace"].as_str()
@@ -102,6 +112,19 @@ fn mistyped_field(message: &str) -> Option<&str> {
 /// # Errors
 /// If a file cannot be read or is no manifest. All faults of all files are shown at once.
 pub fn read_manifests(paths: &[PathBuf]) -> anyhow::Result<Vec<FileManifest>> {
+    read(paths, |_| false)
+}
+
+/// Reads manifests as [`read_manifests`] does, of which the Jobs and CronJobs are to be run once: these may leave it to the
+/// server to name them.
+///
+/// # Errors
+/// As [`read_manifests`].
+pub fn read_manifests_to_run(paths: &[PathBuf]) -> anyhow::Result<Vec<FileManifest>> {
+    read(paths, |manifest| manifest.is_runnable() && !manifest.generate_name().is_empty())
+}
+
+fn read(paths: &[PathBuf], needs_no_name: fn(&FileManifest) -> bool) -> anyhow::Result<Vec<FileManifest>> {
     let mut manifests = Vec::new();
     let mut faults = String::new();
     for path in paths {
@@ -114,7 +137,7 @@ pub fn read_manifests(paths: &[PathBuf]) -> anyhow::Result<Vec<FileManifest>> {
             }
             for manifest in read.manifests {
                 let manifest = FileManifest { file: file.clone(), manifest };
-                faults.push_str(&missing(&manifest));
+                faults.push_str(&missing(&manifest, needs_no_name(&manifest)));
                 manifests.push(manifest);
             }
         }
@@ -131,7 +154,7 @@ pub fn read_manifests(paths: &[PathBuf]) -> anyhow::Result<Vec<FileManifest>> {
 }
 
 /// What every manifest must say, and this one does not.
-fn missing(manifest: &FileManifest) -> String {
+fn missing(manifest: &FileManifest, needs_no_name: bool) -> String {
     let mut faults = String::new();
     for (field, value) in [("apiVersion", manifest.api_version()), ("kind", manifest.kind())] {
         if value.is_empty() {
@@ -142,7 +165,7 @@ fn missing(manifest: &FileManifest) -> String {
             ));
         }
     }
-    if manifest.name().is_empty() {
+    if manifest.name().is_empty() && !needs_no_name {
         let span = manifest.manifest.span_of_key("metadata");
         faults.push_str(&render(&manifest.file, span, "metadata.name is not set"));
     }

@@ -152,3 +152,68 @@ fn run_says_why_a_pod_does_not_start() {
     let stderr = text(&run_alone(&["-f", &claim, "--timeout", "1500ms"]).stderr);
     assert!(stderr.contains("FailedScheduling: ") && stderr.contains("\"missing\" not found"), "{stderr}");
 }
+
+/// A CronJob whose Job prints its own namespace.
+const CRONJOB: &str = "apiVersion: batch/v1
+kind: CronJob
+metadata:
+  generateName: nightly-
+  namespace: team
+spec:
+  schedule: '0 2 * * *'
+  jobTemplate:
+    spec:
+      template:
+        spec:
+          restartPolicy: Never
+          containers:
+          - name: c
+            image: busybox
+            command: [sh, -c, 'echo in $NAMESPACE']
+            env:
+            - name: NAMESPACE
+              valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+";
+
+#[test]
+fn run_takes_the_manifest_s_namespace_and_lets_the_server_choose_a_name() {
+    let (_keep, cronjob) = file("cronjob.yaml", CRONJOB);
+    let output = run_alone(&["-f", &cronjob]);
+    assert_eq!(succeeded(&output), "in team\n");
+    assert!(text(&output.stderr).contains("job/nightly-manual-"), "{}", text(&output.stderr));
+
+    let generated = job("x", "echo done").replace("name: x", "generateName: x-");
+    let (_keep, generated) = file("job.yaml", &generated);
+    let output = run_alone(&["-f", &generated, "-n", "other"]);
+    assert_eq!(succeeded(&output), "done\n");
+
+    let node = Node::start(&[]);
+    assert_eq!(node.cronlet(&["run", "-f", &cronjob]).status.code(), Some(1), "the namespace is missing");
+    let team = node.file("team.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: team}\n");
+    node.cronlet_ok(&["apply", "-f", &team]);
+    assert_eq!(node.cronlet_ok(&["run", "-f", &cronjob]), "in team\n");
+}
+
+#[test]
+fn run_shows_where_a_manifest_is_wrong() {
+    let refused = |name: &str, manifest: &str| {
+        let (_keep, path) = file(name, manifest);
+        let output = run_alone(&["-f", &path]);
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+        text(&output.stderr)
+    };
+    let unknown = refused("unknown.yaml", &job("x", "true").replace("backoffLimit", "backofLimit"));
+    assert!(unknown.contains("unknown.yaml:6:3") && unknown.contains('^'), "{unknown}");
+    let invalid = refused("invalid.yaml", &job("x", "true").replace("backoffLimit: 0", "backoffLimit: -1"));
+    assert!(invalid.contains("invalid.yaml:6:17"), "{invalid}");
+    let schedul = refused("schedul.yaml", &CRONJOB.replace("schedule:", "schedul:"));
+    assert!(schedul.contains("schedul.yaml:7:3"), "{schedul}");
+    let schedule = refused("schedule.yaml", &CRONJOB.replace("0 2 *", "0 25 *"));
+    assert!(schedule.contains("schedule.yaml:7:13"), "{schedule}");
+    let zone = refused("zone.yaml", &CRONJOB.replace("schedule:", "timeZone: Mars/Base\n  schedule:"));
+    assert!(zone.contains("spec.timeZone: ") && zone.contains("zone.yaml:7:13"), "{zone}");
+    let containers = refused("containers.yaml", &CRONJOB.replace("containers:", "container:"));
+    assert!(containers.contains("containers.yaml:13:11"), "{containers}");
+    let template = refused("template.yaml", &CRONJOB.replace("Never", "Sometimes"));
+    assert!(template.contains("template.yaml:12:26"), "{template}");
+}

@@ -69,8 +69,12 @@ impl FileManifest {
         let Some(refused) = error.downcast_ref::<Refused>() else {
             return self.problem(&format!("{error:#}"), "");
         };
-        if let Some(field) = unknown_field(&refused.message) {
-            return render(&self.file, self.manifest.span_of_key(field), &refused.message);
+        let strict = strict_faults(&refused.message);
+        if !strict.is_empty() {
+            let faults = strict.iter().map(|(fault, field)| {
+                render(&self.file, self.manifest.span_of_key(field), &format!("{STRICT}{fault}"))
+            });
+            return faults.collect();
         }
         if refused.causes.is_empty() {
             return self.problem(&refused.message, mistyped_field(&refused.message).unwrap_or_default());
@@ -94,10 +98,18 @@ impl FileManifest {
     }
 }
 
-/// The field that strict decoding did not know: messages name it in quotes.
-fn unknown_field(message: &str) -> Option<&str> {
-    let rest = message.split_once("unknown field \"")?.1;
-    rest.split_once('"').map(|(field, _)| field)
+/// How a message begins that tells of fields that strict decoding does not take.
+const STRICT: &str = "strict decoding error: ";
+
+/// What strict decoding found, and the field it is about: `unknown field "spec.x", duplicate field "spec.y"`.
+fn strict_faults(message: &str) -> Vec<(String, &str)> {
+    let Some((_, list)) = message.split_once(STRICT) else { return Vec::new() };
+    let faults = list.split("\", ").filter_map(|fault| {
+        let (kind, field) = fault.split_once(" \"")?;
+        let field = field.trim_end_matches('"');
+        Some((format!("{kind} \"{field}\""), field))
+    });
+    faults.collect()
 }
 
 /// The field whose value has the wrong type: messages name it behind Go's name of the type that has it.
@@ -234,10 +246,10 @@ mod tests {
     #[test]
     fn fields_are_found_in_messages() {
         assert_eq!(
-            unknown_field("strict decoding error: unknown field \"spec.x\", unknown …"),
-            Some("spec.x")
+            strict_faults("strict decoding error: unknown field \"spec.x\", duplicate field \"y\""),
+            [("unknown field \"spec.x\"".to_owned(), "spec.x"), ("duplicate field \"y\"".to_owned(), "y")]
         );
-        assert_eq!(unknown_field("no such thing"), None);
+        assert_eq!(strict_faults("no such thing"), []);
         let mistyped =
             "json: cannot unmarshal string into Go struct field CronJobSpec.spec.suspend of type bool";
         assert_eq!(mistyped_field(mistyped), Some("spec.suspend"));

@@ -48,6 +48,13 @@ fn faults_in_a_manifest_are_shown_where_they_are() {
     assert!(unknown.contains("unknown field \"spec.scheduel\""), "{unknown}");
     assert!(unknown.contains("unknown.yaml:6:"), "{unknown}");
 
+    let unknown = CRONJOB
+        .replace("schedule:", "scheduel: x\n  schedule:")
+        .replace("name: c", "nam: x\n            name: c");
+    let unknown = refused(&node, "several.yaml", &unknown);
+    assert!(unknown.contains("unknown field \"spec.scheduel\""), "{unknown}");
+    assert!(unknown.contains("several.yaml:6:3") && unknown.contains("several.yaml:14:13"), "{unknown}");
+
     let mistyped = refused(
         &node,
         "type.yaml",

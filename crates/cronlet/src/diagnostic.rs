@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use cronlet_object::manifest::{Manifest, Span, read_manifests as parse};
 use serde_json::Value;
 
-use crate::client::Refused;
+use crate::{client::Refused, print};
 
 /// The endings of files that a directory of manifests is searched for, as kubectl's.
 const MANIFEST_ENDINGS: &[&str] = &["yaml", "yml", "json"];
@@ -67,7 +67,7 @@ impl FileManifest {
     /// Shows why the server did not take this object: each cause under the field it is about.
     pub fn refusal(&self, error: &anyhow::Error) -> String {
         let Some(refused) = error.downcast_ref::<Refused>() else {
-            return self.problem(&format!("{error:#}"), "");
+            return self.problem(&print::causes(error), "");
         };
         let strict = strict_faults(&refused.message);
         if !strict.is_empty() {

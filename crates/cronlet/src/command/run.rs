@@ -25,7 +25,7 @@ use crate::{
     client::{self, Client, Refused, Target},
     command::apply,
     diagnostic::{self, FileManifest},
-    place,
+    place, print,
     resources::escape,
     signals::Signals,
 };
@@ -90,7 +90,7 @@ pub fn run(arguments: &Run) -> anyhow::Result<ExitCode> {
 }
 
 fn usage(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
+    eprintln!("error: {}", print::causes(error));
     ExitCode::from(USAGE)
 }
 

@@ -3,7 +3,8 @@
 mod show;
 
 use std::{
-    io::{self, Write},
+    fs,
+    io::{self, IsTerminal, Write},
     process::ExitCode,
 };
 
@@ -49,7 +50,12 @@ pub fn run(up: &Up) -> anyhow::Result<ExitCode> {
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("CRONLET_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        .init();
 }
 
 async fn serve(up: &Up, options: &Options, manifests: &[FileManifest]) -> anyhow::Result<ExitCode> {
@@ -113,12 +119,28 @@ fn say_what_next(server: &Server, manifests: &[FileManifest]) {
         eprintln!("\ncronjob/{} runs next {}", manifest.name(), next.unwrap_or_else(|| "never".into()));
     }
     let name = cronjob.map_or("NAME", FileManifest::name);
+    let program = program();
     eprintln!(
-        "\nNext, in another terminal:\n  export KUBECONFIG={}\n  kubectl get cronjobs,jobs,pods      # or: cronlet get \
-         cronjobs,jobs,pods\n  kubectl describe cronjob {name}\n  cronlet logs cronjob/{name}\nCtrl-C ends the node; \
+        "\nNext, in another terminal:\n  export KUBECONFIG={}\n  kubectl get cronjobs,jobs,pods      # or: {program} get \
+         cronjobs,jobs,pods\n  kubectl describe cronjob {name}\n  {program} logs cronjob/{name}\nCtrl-C ends the node; \
          running pods are left alone.\n",
         server.kubeconfig.display()
     );
+}
+
+/// What to type to run this program: `cronlet` where that is what the shell finds, else the program as it was invoked.
+fn program() -> String {
+    let invoked = || std::env::args().next().filter(|name| name.contains('/'));
+    let this = std::env::current_exe().and_then(fs::canonicalize).ok();
+    let on_path = std::env::var_os("PATH").and_then(|path| {
+        std::env::split_paths(&path).map(|dir| dir.join("cronlet")).find(|file| file.is_file())
+    });
+    match (this, on_path.and_then(|file| fs::canonicalize(file).ok())) {
+        (Some(this), Some(found)) if this == found => "cronlet".to_owned(),
+        (this, _) => {
+            invoked().or(this.map(|path| path.display().to_string())).unwrap_or("cronlet".to_owned())
+        }
+    }
 }
 
 /// When a CronJob's manifest fires next, in words.

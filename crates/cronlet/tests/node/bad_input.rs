@@ -248,6 +248,9 @@ fn a_full_disk_refuses_writes_and_recovers() {
         assert!(accepted < 100, "4 MiB hold no more than that");
     };
     assert_eq!(refusal["code"], 500, "{refusal}");
+    let stderr = node.wait_for_stderr("no space left");
+    assert_eq!(stderr.matches("no space left").count(), 1, "told once: {stderr}");
+    assert!(!stderr.contains('\x1b'), "no colours where there is no terminal: {stderr}");
     assert!(refusal["message"].as_str().unwrap().contains("no space left"), "{refusal}");
     let list = node.get(path);
     let fillers = list["items"]

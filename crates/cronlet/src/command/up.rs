@@ -1,5 +1,6 @@
 //! `cronlet up`: a node in the foreground.
 
+mod fresh;
 mod show;
 
 use std::{
@@ -13,6 +14,7 @@ use cronlet_object::Clock;
 use jiff::{Timestamp, tz::TimeZone};
 use tokio::select;
 
+use self::fresh::Fresh;
 use crate::{
     arguments::Up,
     bootstrap::{self, Options, Server},
@@ -61,13 +63,20 @@ fn log_to_stderr() {
 async fn serve(up: &Up, options: &Options, manifests: &[FileManifest]) -> anyhow::Result<ExitCode> {
     // Before the node is ready: a signal that comes early must not kill it half-way.
     let mut signals = Signals::new()?;
+    let fresh = Fresh::before(options);
     let mut server = bootstrap::start(options).await?;
     if up.logs {
         show::outputs(&server);
     }
-    if let Err(error) = apply_files(&server, manifests).await {
-        server.stop(up.stop_pods).await;
-        return Err(error);
+    // First as a dry run, so that either all or none is accepted.
+    for dry_run in [true, false] {
+        if let Err(error) = apply_files(&server, manifests, dry_run).await {
+            server.stop(up.stop_pods).await;
+            if dry_run {
+                fresh.remove();
+            }
+            return Err(error);
+        }
     }
     println!("cronlet ready {} kubeconfig={}", server.url, server.kubeconfig.display());
     io::stdout().flush()?;
@@ -94,19 +103,17 @@ async fn serve(up: &Up, options: &Options, manifests: &[FileManifest]) -> anyhow
     Ok(ExitCode::SUCCESS)
 }
 
-/// Applies the files as `cronlet apply` would; first as a dry run, so that either all or none is accepted.
-async fn apply_files(server: &Server, manifests: &[FileManifest]) -> anyhow::Result<()> {
+/// Applies the files as `cronlet apply` would.
+async fn apply_files(server: &Server, manifests: &[FileManifest], dry_run: bool) -> anyhow::Result<()> {
     if manifests.is_empty() {
         return Ok(());
     }
     let client =
         Client::connect(&Target { kubeconfig: Some(server.kubeconfig.clone()), ..Target::default() }).await?;
-    for dry_run in [true, false] {
-        let mut tell = |line: &str| if dry_run { Ok(()) } else { writeln!(io::stderr(), "{line}") };
-        if !apply::apply(&client, manifests, dry_run, &mut tell).await? {
-            let others = if dry_run { "nothing was applied" } else { "the others were applied" };
-            bail!("manifests were refused; {others}");
-        }
+    let mut tell = |line: &str| if dry_run { Ok(()) } else { writeln!(io::stderr(), "{line}") };
+    if !apply::apply(&client, manifests, dry_run, &mut tell).await? {
+        let others = if dry_run { "nothing was applied" } else { "the others were applied" };
+        bail!("manifests were refused; {others}");
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Brings a node up: opens what is stored, wires the parts together, listens, and takes it all down again.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, thread::JoinHandle};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, thread::JoinHandle};
 
 use anyhow::{Context, anyhow, bail};
 use cronlet_controller::Settings;
@@ -130,9 +130,17 @@ impl Server {
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
-        anyhow!(
-            "{address}: cannot listen: {error}\nhint: is another node running? `--listen 127.0.0.1:0` picks a free port"
-        )
+        let hint = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                "\nhint: is another node running? `--listen 127.0.0.1:0` picks a free port"
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                "\nhint: the address must be one of this machine's own, such as 127.0.0.1"
+            }
+            io::ErrorKind::PermissionDenied => "\nhint: ports below 1024 are root's; take a higher one",
+            _ => "",
+        };
+        anyhow!("{address}: cannot listen: {error}{hint}")
     })
 }
 

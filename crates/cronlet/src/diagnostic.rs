@@ -139,8 +139,10 @@ pub fn read_manifests_to_run(paths: &[PathBuf]) -> anyhow::Result<Vec<FileManife
 fn read(paths: &[PathBuf], needs_no_name: fn(&FileManifest) -> bool) -> anyhow::Result<Vec<FileManifest>> {
     let mut manifests = Vec::new();
     let mut faults = String::new();
+    let mut files = 0;
     for path in paths {
         for path in files_of(path)? {
+            files += 1;
             let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
             let file = Rc::new(File { path: path.display().to_string(), text });
             let read = parse(&file.text);
@@ -160,7 +162,11 @@ fn read(paths: &[PathBuf], needs_no_name: fn(&FileManifest) -> bool) -> anyhow::
     }
     if manifests.is_empty() && !paths.is_empty() {
         let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-        bail!("no manifests in {}\nhint: files end in .yaml, .yml or .json", names.join(", "));
+        let hint = match files {
+            0 => "files end in .yaml, .yml or .json",
+            _ => "there is nothing but comments and empty documents",
+        };
+        bail!("no manifests in {}\nhint: {hint}", names.join(", "));
     }
     Ok(manifests)
 }

@@ -91,7 +91,8 @@ async fn handle(State(api): State<Api>, request: Request) -> Response {
         }
         Err(error) => {
             let code = error.code();
-            if code == 500 {
+            // A store that takes no writes has said so itself, once for all requests.
+            if code == 500 && api.shared().store.failure().is_none() {
                 tracing::error!(%method, path, %error, "a request failed");
             } else {
                 tracing::debug!(%method, path, code, %error, "refused");

@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use futures_util::StreamExt;
 use http_body_util::BodyExt;
+use jiff::SignedDuration;
 use serde_json::Value;
 
 use crate::{
@@ -43,8 +44,8 @@ pub struct LogOptions {
     /// Only the last lines
     #[arg(long, value_name = "LINES")]
     pub tail: Option<u64>,
-    /// Only the last seconds
-    #[arg(long, value_name = "SECONDS")]
+    /// Only what is not older than this: `90s`, `5m`, `1h30m`, or a number of seconds
+    #[arg(long, value_name = "DURATION", value_parser = seconds)]
     pub since: Option<u64>,
     /// Put the time in front of each line
     #[arg(long)]
@@ -52,6 +53,18 @@ pub struct LogOptions {
     /// The run with this number, the first being 0: for those who follow all of them.
     #[arg(skip)]
     pub attempt: Option<u32>,
+}
+
+/// A duration in whole seconds, as the API takes it; what is left of a second counts as one.
+fn seconds(text: &str) -> Result<u64, String> {
+    if let Ok(seconds) = text.parse() {
+        return Ok(seconds);
+    }
+    let duration: SignedDuration =
+        text.parse().map_err(|_| "a duration such as `90s`, `5m` or `1h30m` is wanted".to_owned())?;
+    let whole = u64::try_from(duration.as_secs()).ok().filter(|_| duration.is_positive());
+    let whole = whole.ok_or("a duration greater than 0 is wanted")?;
+    Ok(whole + u64::from(duration.subsec_nanos() > 0))
 }
 
 /// Prints the logs asked for.
@@ -171,6 +184,16 @@ fn log_path(pod: &Value, container: &str, options: &LogOptions) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_are_read_as_go_writes_them() {
+        for (text, expected) in [("300", 300), ("5m", 300), ("1h30m", 5_400), ("500ms", 1), ("1m0.5s", 61)] {
+            assert_eq!(seconds(text), Ok(expected), "{text}");
+        }
+        for bad in ["", "soon", "-5m", "0s"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn options_become_query_parameters() {

@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use clap::Args;
+use clap::{ArgGroup, Args};
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -35,9 +35,10 @@ const USAGE: u8 = 2;
 
 /// Run one Job to its end and stream its logs.
 #[derive(Args)]
+#[command(group(ArgGroup::new("what").required(true).args(["cronjob", "file"])))]
 pub struct Run {
     /// A CronJob, of which one run is started now
-    #[arg(value_name = "cronjob/NAME", required_unless_present = "file", conflicts_with = "file")]
+    #[arg(value_name = "cronjob/NAME")]
     cronjob: Option<String>,
     /// A manifest file with one Job or CronJob, and whatever it needs; without a node it runs on one of its own
     #[arg(short, long, value_name = "FILE")]

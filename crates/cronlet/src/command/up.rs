@@ -1,9 +1,11 @@
 //! `cronlet up`: a node in the foreground.
 
+mod fresh;
 mod show;
 
 use std::{
-    io::{self, Write},
+    fs,
+    io::{self, IsTerminal, Write},
     process::ExitCode,
 };
 
@@ -12,6 +14,7 @@ use cronlet_object::Clock;
 use jiff::{Timestamp, tz::TimeZone};
 use tokio::select;
 
+use self::fresh::Fresh;
 use crate::{
     arguments::Up,
     bootstrap::{self, Options, Server},
@@ -49,19 +52,31 @@ pub fn run(up: &Up) -> anyhow::Result<ExitCode> {
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("CRONLET_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        .init();
 }
 
 async fn serve(up: &Up, options: &Options, manifests: &[FileManifest]) -> anyhow::Result<ExitCode> {
     // Before the node is ready: a signal that comes early must not kill it half-way.
     let mut signals = Signals::new()?;
+    let fresh = Fresh::before(options);
     let mut server = bootstrap::start(options).await?;
     if up.logs {
         show::outputs(&server);
     }
-    if let Err(error) = apply_files(&server, manifests).await {
-        server.stop(up.stop_pods).await;
-        return Err(error);
+    // First as a dry run, so that either all or none is accepted.
+    for dry_run in [true, false] {
+        if let Err(error) = apply_files(&server, manifests, dry_run).await {
+            server.stop(up.stop_pods).await;
+            if dry_run {
+                fresh.remove();
+            }
+            return Err(error);
+        }
     }
     println!("cronlet ready {} kubeconfig={}", server.url, server.kubeconfig.display());
     io::stdout().flush()?;
@@ -88,19 +103,17 @@ async fn serve(up: &Up, options: &Options, manifests: &[FileManifest]) -> anyhow
     Ok(ExitCode::SUCCESS)
 }
 
-/// Applies the files as `cronlet apply` would; first as a dry run, so that either all or none is accepted.
-async fn apply_files(server: &Server, manifests: &[FileManifest]) -> anyhow::Result<()> {
+/// Applies the files as `cronlet apply` would.
+async fn apply_files(server: &Server, manifests: &[FileManifest], dry_run: bool) -> anyhow::Result<()> {
     if manifests.is_empty() {
         return Ok(());
     }
     let client =
         Client::connect(&Target { kubeconfig: Some(server.kubeconfig.clone()), ..Target::default() }).await?;
-    for dry_run in [true, false] {
-        let mut tell = |line: &str| if dry_run { Ok(()) } else { writeln!(io::stderr(), "{line}") };
-        if !apply::apply(&client, manifests, dry_run, &mut tell).await? {
-            let others = if dry_run { "nothing was applied" } else { "the others were applied" };
-            bail!("manifests were refused; {others}");
-        }
+    let mut tell = |line: &str| if dry_run { Ok(()) } else { writeln!(io::stderr(), "{line}") };
+    if !apply::apply(&client, manifests, dry_run, &mut tell).await? {
+        let others = if dry_run { "nothing was applied" } else { "the others were applied" };
+        bail!("manifests were refused; {others}");
     }
     Ok(())
 }
@@ -113,12 +126,28 @@ fn say_what_next(server: &Server, manifests: &[FileManifest]) {
         eprintln!("\ncronjob/{} runs next {}", manifest.name(), next.unwrap_or_else(|| "never".into()));
     }
     let name = cronjob.map_or("NAME", FileManifest::name);
+    let program = program();
     eprintln!(
-        "\nNext, in another terminal:\n  export KUBECONFIG={}\n  kubectl get cronjobs,jobs,pods      # or: cronlet get \
-         cronjobs,jobs,pods\n  kubectl describe cronjob {name}\n  cronlet logs cronjob/{name}\nCtrl-C ends the node; \
+        "\nNext, in another terminal:\n  export KUBECONFIG={}\n  kubectl get cronjobs,jobs,pods      # or: {program} get \
+         cronjobs,jobs,pods\n  kubectl describe cronjob {name}\n  {program} logs cronjob/{name}\nCtrl-C ends the node; \
          running pods are left alone.\n",
         server.kubeconfig.display()
     );
+}
+
+/// What to type to run this program: `cronlet` where that is what the shell finds, else the program as it was invoked.
+fn program() -> String {
+    let invoked = || std::env::args().next().filter(|name| name.contains('/'));
+    let this = std::env::current_exe().and_then(fs::canonicalize).ok();
+    let on_path = std::env::var_os("PATH").and_then(|path| {
+        std::env::split_paths(&path).map(|dir| dir.join("cronlet")).find(|file| file.is_file())
+    });
+    match (this, on_path.and_then(|file| fs::canonicalize(file).ok())) {
+        (Some(this), Some(found)) if this == found => "cronlet".to_owned(),
+        (this, _) => {
+            invoked().or(this.map(|path| path.display().to_string())).unwrap_or("cronlet".to_owned())
+        }
+    }
 }
 
 /// When a CronJob's manifest fires next, in words.

@@ -4,6 +4,7 @@ use std::{
     fs,
     io::Write,
     net::TcpListener,
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -107,7 +108,7 @@ fn does_not_start(command: &mut Command) -> String {
 
 #[test]
 fn a_node_that_cannot_start_says_why() {
-    let node = Node::start(&["--runtime", "none"]);
+    let mut node = Node::start(&["--runtime", "none"]);
     let held = does_not_start(&mut node.command());
     assert!(held.contains("data") && held.contains("another node"), "{held}");
 
@@ -123,6 +124,9 @@ fn a_node_that_cannot_start_says_why() {
     assert!(port.contains(&address) && port.contains("in use"), "{port}");
     assert!(!elsewhere.exists(), "nothing was left behind");
 
+    let foreign = up(&["--listen", "192.0.2.1:99", "--data-dir", elsewhere.to_str().unwrap()]);
+    assert!(foreign.contains("hint: the address must be one of this machine's own"), "{foreign}");
+
     let file = node.file("file", "");
     let not_a_directory = up(&["--listen", "127.0.0.1:0", "--data-dir", &file]);
     assert!(not_a_directory.contains(&file), "{not_a_directory}");
@@ -137,6 +141,23 @@ fn a_node_that_cannot_start_says_why() {
     ]);
     assert!(unreadable.contains("x.yaml:1:"), "{unreadable}");
     assert!(!elsewhere.exists(), "nothing was left behind");
+
+    let refused = node.file("refused.yaml", &CRONJOB.replace("Never", "Sometimes"));
+    let kubeconfig = node.path("elsewhere.kubeconfig");
+    let up_refused = |data_dir: &Path| {
+        let paths = [data_dir, &data_dir.join("log"), &kubeconfig].map(|path| path.display().to_string());
+        let [data_dir, log_root, kubeconfig] = &paths;
+        let directories = ["--data-dir", data_dir, "--log-root", log_root, "--kubeconfig", kubeconfig];
+        up(&[&["--listen", "127.0.0.1:0", "-f", &refused], &directories[..]].concat())
+    };
+    let message = up_refused(&elsewhere);
+    assert!(message.contains("nothing was applied"), "{message}");
+    assert!(!elsewhere.exists() && !kubeconfig.exists(), "nothing was left behind");
+    node.terminate();
+    let database = fs::read(node.data_dir().join("cronlet.db")).unwrap();
+    up_refused(&node.data_dir());
+    assert_eq!(database.len(), fs::read(node.data_dir().join("cronlet.db")).unwrap().len());
+    node.restart();
 }
 
 #[test]
@@ -248,6 +269,9 @@ fn a_full_disk_refuses_writes_and_recovers() {
         assert!(accepted < 100, "4 MiB hold no more than that");
     };
     assert_eq!(refusal["code"], 500, "{refusal}");
+    let stderr = node.wait_for_stderr("no space left");
+    assert_eq!(stderr.matches("no space left").count(), 1, "told once: {stderr}");
+    assert!(!stderr.contains('\x1b'), "no colours where there is no terminal: {stderr}");
     assert!(refusal["message"].as_str().unwrap().contains("no space left"), "{refusal}");
     let list = node.get(path);
     let fillers = list["items"]

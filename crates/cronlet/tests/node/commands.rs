@@ -1,6 +1,6 @@
 //! The command line of its own: get, describe, logs, delete, kubeconfig, version, completion.
 
-use crate::testing::{Node, examples, job, text};
+use crate::testing::{CRONLET, Node, examples, job, text};
 
 #[test]
 fn objects_are_applied_listed_described_and_deleted() {
@@ -83,6 +83,8 @@ fn small_commands_say_what_they_should() {
     let data_dir = node.data_dir();
     let path = node.cronlet_ok(&["kubeconfig", "--path", "--data-dir", data_dir.to_str().unwrap()]);
     assert_eq!(path.trim_end(), node.kubeconfig().to_str().unwrap());
+    let next = node.wait_for_stderr("running pods are left alone");
+    assert!(next.contains(&format!("or: {CRONLET} get")), "{next}");
     assert!(node.cronlet_ok(&["version"]).contains(env!("CARGO_PKG_VERSION")));
     assert!(node.cronlet_ok(&["completion", "bash"]).contains("_cronlet"));
 }

@@ -52,7 +52,12 @@ fn run_exits_with_the_job_s_outcome() {
 
     let (_keep, broken) = file("broken.yaml", "kind: Job\nmetadata: [");
     assert_eq!(run_alone(&["-f", &broken]).status.code(), Some(2));
-    assert_eq!(run_alone(&[]).status.code(), Some(2));
+    let nothing = run_alone(&[]);
+    assert_eq!(nothing.status.code(), Some(2));
+    assert!(text(&nothing.stderr).contains("<cronjob/NAME|--file <FILE>>"), "{}", text(&nothing.stderr));
+    let (_keep, empty) = file("empty.yaml", "# nothing\n");
+    let output = run_alone(&["-f", &empty]);
+    assert!(text(&output.stderr).contains("nothing but comments"), "{}", text(&output.stderr));
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn scenarios_come_out_as_they_stand() {
             Ok(played) if played == text => {}
             Ok(played) if std::env::var_os(REWRITE).is_some() => fs::write(file, played).unwrap(),
             Ok(played) => {
-                failed.push(format!("{name} comes out differently:\n{}", difference(&text, &played)))
+                failed.push(format!("{name} comes out differently:\n{}", difference(&text, &played)));
             }
             Err(error) => failed.push(format!("{name}: {error}")),
         }

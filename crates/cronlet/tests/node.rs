@@ -8,8 +8,12 @@ mod bad_input;
 mod commands;
 #[path = "node/crash.rs"]
 mod crash;
+#[path = "node/cronjobs.rs"]
+mod cronjobs;
 #[path = "node/job_expectations.rs"]
 mod job_expectations;
+#[path = "node/job_pods.rs"]
+mod job_pods;
 #[path = "node/job_scenarios.rs"]
 mod job_scenarios;
 #[path = "node/kubectl.rs"]

@@ -35,13 +35,7 @@ fn scenarios_end_as_upstream_does() {
         });
         join_all(played).await.into_iter().filter_map(Result::err).collect()
     });
-    assert!(
-        failures.is_empty(),
-        "{} of {} failed:\n{}",
-        failures.len(),
-        cases.len(),
-        failures.join("\n")
-    );
+    assert!(failures.is_empty(), "{} of {} failed:\n{}", failures.len(), cases.len(), failures.join("\n"));
 }
 
 fn scenarios() -> Vec<Value> {
@@ -103,7 +97,11 @@ impl Player {
             "podsGone" => self.count_pods(within, "pods", 0, |_| true).await,
             "jobGone" => {
                 let gone = async |api: &Api| {
-                    if api.get("jobs/job").await.is_null() { Ok(()) } else { Err("the Job is there".to_owned()) }
+                    if api.get("jobs/job").await.is_null() {
+                        Ok(())
+                    } else {
+                        Err("the Job is there".to_owned())
+                    }
                 };
                 self.api.eventually(within, gone).await
             }
@@ -218,7 +216,11 @@ impl Player {
         let check = async |api: &Api| {
             let pods = api.list("pods").await;
             let found = pods.iter().filter(|pod| counts(pod)).count() as u64;
-            if found == wanted { Ok(()) } else { Err(format!("{what}: got {found}, want {wanted}: {pods:?}")) }
+            if found == wanted {
+                Ok(())
+            } else {
+                Err(format!("{what}: got {found}, want {wanted}: {pods:?}"))
+            }
         };
         self.api.eventually(within, check).await
     }

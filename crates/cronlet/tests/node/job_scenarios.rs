@@ -75,7 +75,7 @@ impl Player {
             "patchRejected" => self.is_refused(argument).await,
             "deletePods" => self.delete_pods(argument).await,
             "finishTerminating" => self.finish_terminating().await,
-            "orphanPod" => self.create_orphan().await,
+            "orphanPod" => self.create_orphan(argument).await,
             "unlabelPod" => self.unlabel_pod().await,
             "deleteJob" => {
                 self.api.delete("jobs/job", argument["propagationPolicy"].as_str()).await.map(drop)
@@ -189,11 +189,13 @@ impl Player {
         Ok(())
     }
 
-    /// Creates a pod that the Job selects and nobody controls.
-    async fn create_orphan(&mut self) -> Result<(), String> {
+    /// Creates a pod that nobody controls, with the given labels or those of the Job's pods.
+    async fn create_orphan(&mut self, given: &Value) -> Result<(), String> {
         let job = self.api.get("jobs/job").await;
+        let own = &job["spec"]["template"]["metadata"]["labels"];
+        let labels = if given["labels"].is_object() { &given["labels"] } else { own };
         let pod = json!({
-            "metadata": {"name": "orphan", "labels": job["spec"]["template"]["metadata"]["labels"]},
+            "metadata": {"name": "orphan", "labels": labels},
             "spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "busybox"}]},
         });
         self.api.create("pods", &pod).await.map(drop)

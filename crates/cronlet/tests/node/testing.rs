@@ -199,7 +199,8 @@ impl Node {
         self.watch(&path, |pod| pod["status"]["phase"] == phase).pop().unwrap()
     }
 
-    fn client<T>(&self, run: impl AsyncFnOnce(kube::Client) -> T) -> T {
+    /// Runs requests of several sorts on one connection.
+    pub fn client<T>(&self, run: impl AsyncFnOnce(kube::Client) -> T) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let kubeconfig = Kubeconfig::read_from(self.kubeconfig()).unwrap();

@@ -363,7 +363,12 @@ fn a_suspended_job_may_get_other_resources_but_no_other_image() {
         let error = result.unwrap_err();
         error.status().details.clone().unwrap().causes.unwrap()[0].field.clone().unwrap()
     };
-    assert_eq!(refused(with(&suspended, json!({"name": "c", "image": "other"}))), "spec.template.spec");
+    assert_eq!(refused(with(&suspended, json!({"name": "c", "image": "other"}))), "spec.template");
+    let metadata = |metadata: Value| {
+        try_patch(&suspended, json!({"spec": {"template": {"metadata": metadata}}}), Subresource::Main)
+    };
+    assert!(matches!(metadata(json!({"annotations": {"a": "b"}})), Ok(Updated::Replace(_))));
+    assert_eq!(refused(metadata(json!({"finalizers": ["example.com/f"]}))), "spec.template");
     let running = stored(job(json!({})));
     assert_eq!(refused(with(&running, bigger.clone())), "spec.template");
 

@@ -16,15 +16,13 @@ pub(super) fn validate_update(new: &JobSpec, old: &Job, before: &JobSpec, errors
     if new.template == before.template {
         return;
     }
-    if !is_at_rest(old, before) {
-        if !equal(&new.template, &before.template) {
-            errors.invalid(&field(), &new.template, IMMUTABLE);
-        }
-        return;
-    }
-    let allowed = with_mutable_parts(&before.template, &new.template);
-    if !equal(&new.template.spec, &allowed.spec) {
-        errors.invalid(&field().child("spec"), &new.template.spec, IMMUTABLE);
+    let allowed = if is_at_rest(old, before) {
+        &with_mutable_parts(&before.template, &new.template)
+    } else {
+        &before.template
+    };
+    if !equal(&new.template, allowed) {
+        errors.invalid(&field(), &new.template, IMMUTABLE);
     }
 }
 
@@ -40,7 +38,11 @@ fn is_at_rest(job: &Job, spec: &JobSpec) -> bool {
 /// The old template with everything taken over from the new one that may change.
 fn with_mutable_parts(old: &PodTemplateSpec, new: &PodTemplateSpec) -> PodTemplateSpec {
     let mut allowed = old.clone();
-    allowed.metadata.clone_from(&new.metadata);
+    let (mut metadata, new_metadata) =
+        (old.metadata.clone().unwrap_or_default(), new.metadata.clone().unwrap_or_default());
+    metadata.labels = new_metadata.labels;
+    metadata.annotations = new_metadata.annotations;
+    allowed.metadata = Some(metadata);
     let (Some(allowed_spec), Some(new_spec)) = (&mut allowed.spec, &new.spec) else { return allowed };
     take_node_affinity(allowed_spec, new_spec);
     allowed_spec.node_selector.clone_from(&new_spec.node_selector);

@@ -218,6 +218,7 @@ fn pod_logs(runtime: Option<&Arc<Runtime>>) -> PodLogs {
         };
         let options = LogOptions {
             previous: request.previous,
+            attempt: request.attempt,
             follow: request.follow,
             since: request.since,
             tail_lines: request.tail_lines,

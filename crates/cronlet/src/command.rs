@@ -1,6 +1,7 @@
 //! What each word on the command line does.
 
 pub mod apply;
+mod attempts;
 pub mod completion;
 pub mod delete;
 pub mod describe;

@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use cronlet_object::manifest::{Manifest, Span, read_manifests as parse};
 use serde_json::Value;
 
-use crate::client::Refused;
+use crate::{client::Refused, print};
 
 /// The endings of files that a directory of manifests is searched for, as kubectl's.
 const MANIFEST_ENDINGS: &[&str] = &["yaml", "yml", "json"];
@@ -49,6 +49,16 @@ impl FileManifest {
         self.value()["metadata"]["name"].as_str().unwrap_or_default()
     }
 
+    /// `metadata.generateName`
+    pub fn generate_name(&self) -> &str {
+        self.value()["metadata"]["generateName"].as_str().unwrap_or_default()
+    }
+
+    /// Whether this is a Job, or what makes Jobs.
+    pub fn is_runnable(&self) -> bool {
+        ["Job", "CronJob"].contains(&self.kind())
+    }
+
     /// `metadata.namespace`
     pub fn namespace(&self) -> Option<&str> {
         self.value()["metadata"]["namespace"].as_str()
@@ -57,10 +67,14 @@ impl FileManifest {
     /// Shows why the server did not take this object: each cause under the field it is about.
     pub fn refusal(&self, error: &anyhow::Error) -> String {
         let Some(refused) = error.downcast_ref::<Refused>() else {
-            return self.problem(&format!("{error:#}"), "");
+            return self.problem(&print::causes(error), "");
         };
-        if let Some(field) = unknown_field(&refused.message) {
-            return render(&self.file, self.manifest.span_of_key(field), &refused.message);
+        let strict = strict_faults(&refused.message);
+        if !strict.is_empty() {
+            let faults = strict.iter().map(|(fault, field)| {
+                render(&self.file, self.manifest.span_of_key(field), &format!("{STRICT}{fault}"))
+            });
+            return faults.collect();
         }
         if refused.causes.is_empty() {
             return self.problem(&refused.message, mistyped_field(&refused.message).unwrap_or_default());
@@ -84,10 +98,18 @@ impl FileManifest {
     }
 }
 
-/// The field that strict decoding did not know: messages name it in quotes.
-fn unknown_field(message: &str) -> Option<&str> {
-    let rest = message.split_once("unknown field \"")?.1;
-    rest.split_once('"').map(|(field, _)| field)
+/// How a message begins that tells of fields that strict decoding does not take.
+const STRICT: &str = "strict decoding error: ";
+
+/// What strict decoding found, and the field it is about: `unknown field "spec.x", duplicate field "spec.y"`.
+fn strict_faults(message: &str) -> Vec<(String, &str)> {
+    let Some((_, list)) = message.split_once(STRICT) else { return Vec::new() };
+    let faults = list.split("\", ").filter_map(|fault| {
+        let (kind, field) = fault.split_once(" \"")?;
+        let field = field.trim_end_matches('"');
+        Some((format!("{kind} \"{field}\""), field))
+    });
+    faults.collect()
 }
 
 /// The field whose value has the wrong type: messages name it behind Go's name of the type that has it.
@@ -102,6 +124,19 @@ fn mistyped_field(message: &str) -> Option<&str> {
 /// # Errors
 /// If a file cannot be read or is no manifest. All faults of all files are shown at once.
 pub fn read_manifests(paths: &[PathBuf]) -> anyhow::Result<Vec<FileManifest>> {
+    read(paths, |_| false)
+}
+
+/// Reads manifests as [`read_manifests`] does, of which the Jobs and CronJobs are to be run once: these may leave it to the
+/// server to name them.
+///
+/// # Errors
+/// As [`read_manifests`].
+pub fn read_manifests_to_run(paths: &[PathBuf]) -> anyhow::Result<Vec<FileManifest>> {
+    read(paths, |manifest| manifest.is_runnable() && !manifest.generate_name().is_empty())
+}
+
+fn read(paths: &[PathBuf], needs_no_name: fn(&FileManifest) -> bool) -> anyhow::Result<Vec<FileManifest>> {
     let mut manifests = Vec::new();
     let mut faults = String::new();
     for path in paths {
@@ -114,7 +149,7 @@ pub fn read_manifests(paths: &[PathBuf]) -> anyhow::Result<Vec<FileManifest>> {
             }
             for manifest in read.manifests {
                 let manifest = FileManifest { file: file.clone(), manifest };
-                faults.push_str(&missing(&manifest));
+                faults.push_str(&missing(&manifest, needs_no_name(&manifest)));
                 manifests.push(manifest);
             }
         }
@@ -131,7 +166,7 @@ pub fn read_manifests(paths: &[PathBuf]) -> anyhow::Result<Vec<FileManifest>> {
 }
 
 /// What every manifest must say, and this one does not.
-fn missing(manifest: &FileManifest) -> String {
+fn missing(manifest: &FileManifest, needs_no_name: bool) -> String {
     let mut faults = String::new();
     for (field, value) in [("apiVersion", manifest.api_version()), ("kind", manifest.kind())] {
         if value.is_empty() {
@@ -142,7 +177,7 @@ fn missing(manifest: &FileManifest) -> String {
             ));
         }
     }
-    if manifest.name().is_empty() {
+    if manifest.name().is_empty() && !needs_no_name {
         let span = manifest.manifest.span_of_key("metadata");
         faults.push_str(&render(&manifest.file, span, "metadata.name is not set"));
     }
@@ -211,10 +246,10 @@ mod tests {
     #[test]
     fn fields_are_found_in_messages() {
         assert_eq!(
-            unknown_field("strict decoding error: unknown field \"spec.x\", unknown …"),
-            Some("spec.x")
+            strict_faults("strict decoding error: unknown field \"spec.x\", duplicate field \"y\""),
+            [("unknown field \"spec.x\"".to_owned(), "spec.x"), ("duplicate field \"y\"".to_owned(), "y")]
         );
-        assert_eq!(unknown_field("no such thing"), None);
+        assert_eq!(strict_faults("no such thing"), []);
         let mistyped =
             "json: cannot unmarshal string into Go struct field CronJobSpec.spec.suspend of type bool";
         assert_eq!(mistyped_field(mistyped), Some("spec.suspend"));

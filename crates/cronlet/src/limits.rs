@@ -22,3 +22,6 @@ pub const QUESTION_BYTES_MAX: usize = 65_536;
 
 /// Pods that run at once; further ones stay Pending until one has ended.
 pub const PODS_MAX: usize = 1_024;
+
+/// Warnings about pods not seen yet that `cronlet run` keeps. Most are about other Jobs' pods.
+pub const EARLY_WARNINGS_MAX: usize = 64;

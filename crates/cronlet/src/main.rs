@@ -13,6 +13,7 @@ mod node;
 mod place;
 mod print;
 mod resources;
+mod signals;
 
 use std::process::ExitCode;
 
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if print::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", print::causes(&error));
             ExitCode::FAILURE
         }
     }

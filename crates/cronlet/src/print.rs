@@ -23,6 +23,19 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     cause.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
+/// An error with its causes. A cause that the text before it gives already is not given again.
+pub fn causes(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
 /// Writes rows as left-aligned columns. The last column is not padded.
 ///
 /// # Errors
@@ -84,6 +97,14 @@ pub fn json(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn causes_are_given_once() {
+        let cause = io::Error::from_raw_os_error(30);
+        let error = anyhow::Error::new(cause).context("a: Read-only file system (os error 30)").context("b");
+        assert_eq!(causes(&error), "b: a: Read-only file system (os error 30)");
+        assert_eq!(causes(&anyhow::anyhow!("inner").context("outer")), "outer: inner");
+    }
 
     #[test]
     fn columns_line_up_as_kubectl_s() {

@@ -8,6 +8,8 @@ mod commands;
 mod crash;
 #[path = "node/kubectl.rs"]
 mod kubectl;
+#[path = "node/run.rs"]
+mod run;
 #[path = "node/testing.rs"]
 mod testing;
 #[path = "node/tutorial.rs"]

@@ -1,5 +1,7 @@
 //! Events: what happened to an object, told to people. A repetition is counted instead of told again.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{EventSource, ObjectReference};
 use serde::Deserialize;
@@ -68,9 +70,13 @@ pub fn reference(object: &Object) -> ObjectReference {
 
 /// One component's way to tell of events.
 ///
-/// The name of an Event is a digest of who says what about which object, so that whether something was told before
+/// The name of an Event ends in a digest of who says what about which object, so that whether something was told before
 /// is seen from the snapshot alone: the same note again raises `count` and `lastTimestamp`, as client-go's recorder
-/// does from its memory.
+/// does from its memory. Before the digest stands the time when it was first told: clients show events whose times are
+/// the same in whole seconds in the order of their names.
+///
+/// A component must not have two transactions under way that tell of the same object: each would not see what the other
+/// tells, and both would tell it.
 #[derive(Clone, Copy, Debug)]
 pub struct Recorder<'a> {
     /// What is stored, earlier events included.
@@ -89,23 +95,24 @@ impl Recorder<'_> {
     /// Adds nothing if `writes` tell of it already, and nothing where no event can be kept: its namespace is missing
     /// or terminating, and creating anything there would have the whole transaction refused.
     pub fn record(&self, writes: &mut Vec<Write>, about: &ObjectReference, note: &Note, ids: &mut Ids) {
-        let key = self.key(about, note);
-        if writes.iter().any(|write| *write.key() == key) {
+        let identity = self.identity(about, note);
+        if writes.iter().any(|write| identity.is_of(write.key())) {
             return;
         }
-        if let Some(told) = self.snapshot.get(&key) {
+        if let Some(told) = identity.find(self.snapshot) {
             let mut event = told.decode::<Event>();
             event.count = Some(event.count.unwrap_or_default().saturating_add(1));
             event.last_timestamp = Some(Time(self.now));
             writes.push(Write::Update { draft: Draft::of(&event), expect: told.revision() });
-        } else if self.snapshot.namespace_is_open(&key.namespace) {
+        } else if self.snapshot.namespace_is_open(identity.namespace) {
+            let key = identity.key(self.now, writes.len());
             writes.push(Write::Create(Draft::of(&self.event(&key, about, note, ids))));
         }
     }
 
     /// When the same was last told of the same object, if that is still remembered. Precise to the second.
     pub fn last_told(&self, about: &ObjectReference, note: &Note) -> Option<Timestamp> {
-        self.snapshot.get(&self.key(about, note)).and_then(|event| last_seen(event))
+        self.identity(about, note).find(self.snapshot).and_then(|event| last_seen(event))
     }
 
     fn event(&self, key: &Key, about: &ObjectReference, note: &Note, ids: &mut Ids) -> Event {
@@ -133,8 +140,7 @@ impl Recorder<'_> {
         }
     }
 
-    /// Names the one Event that tells of `note`: the object's name and 16 hexadecimal digits.
-    fn key(&self, about: &ObjectReference, note: &Note) -> Key {
+    fn identity<'b>(&self, about: &'b ObjectReference, note: &Note) -> Identity<'b> {
         let digest = digest([
             about.uid.as_deref().unwrap_or_default(),
             about.field_path.as_deref().unwrap_or_default(),
@@ -147,7 +153,43 @@ impl Recorder<'_> {
         let name = about.name.as_deref().unwrap_or_default();
         let base = &name[..name.floor_char_boundary(limits::EVENT_NAME_BASE_BYTES_MAX)];
         let namespace = about.namespace.as_deref().unwrap_or("default");
-        Key::new(Kind::Event, namespace, format!("{base}.{digest:016x}"))
+        Identity { namespace, prefix: format!("{base}."), digest: format!("{digest:016x}") }
+    }
+}
+
+/// What the name of the one Event that tells of something says, but for the time: `<object>.<time><digest>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Identity<'a> {
+    namespace: &'a str,
+    /// The object's name and a dot.
+    prefix: String,
+    /// 16 hexadecimal digits.
+    digest: String,
+}
+
+impl Identity<'_> {
+    /// Names an Event that is first told now, after `earlier` writes of the same transaction. The time has 16 hexadecimal
+    /// digits, so that names sort as times do.
+    fn key(&self, now: Timestamp, earlier: usize) -> Key {
+        let time = u64::try_from(now.as_nanosecond()).unwrap_or_default().saturating_add(earlier as u64);
+        Key::new(Kind::Event, self.namespace, format!("{}{time:016x}{}", self.prefix, self.digest))
+    }
+
+    /// Whether an Event of this name tells of it. The digest stands for the object, so its name need not be compared
+    /// beyond where a search begins and ends.
+    fn is_of(&self, key: &Key) -> bool {
+        key.kind == Kind::Event
+            && key.namespace.as_ref() == self.namespace
+            && key.name.starts_with(&self.prefix)
+            && key.name.ends_with(&self.digest)
+    }
+
+    /// The Event that tells of it. An object has few events: as many as can be told of it until they expire.
+    fn find<'s>(&self, snapshot: &'s Snapshot) -> Option<&'s Arc<Object>> {
+        snapshot
+            .list_from(Key::new(Kind::Event, self.namespace, self.prefix.as_str()))
+            .take_while(|event| event.namespace() == self.namespace && event.name().starts_with(&self.prefix))
+            .find(|event| self.is_of(event.key()))
     }
 }
 

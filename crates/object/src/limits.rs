@@ -12,8 +12,8 @@ pub const JSON_PATCH_OPERATIONS_MAX: usize = 10_000;
 /// How many bytes of an event's message are kept (upstream's bound for the notes of the newer events API).
 pub const EVENT_MESSAGE_BYTES_MAX: usize = 1024;
 
-/// How many bytes of an object's name begin the names of its events: with a dot and 16 digits, a DNS subdomain.
-pub const EVENT_NAME_BASE_BYTES_MAX: usize = 253 - 17;
+/// How many bytes of an object's name begin the names of its events: with a dot and 32 digits, a DNS subdomain.
+pub const EVENT_NAME_BASE_BYTES_MAX: usize = 253 - 33;
 
 /// How much the copy operations of one JSON patch may copy in all, in bytes (upstream's bound).
 pub const JSON_PATCH_COPIED_BYTES_MAX: usize = 3 * 1024 * 1024;

@@ -21,6 +21,8 @@ use crate::resolve;
 pub struct LogOptions {
     /// Of the last attempt but one instead of the last.
     pub previous: bool,
+    /// Of this attempt, whichever is the last. The first is 0.
+    pub attempt: Option<u32>,
     /// Go on until the container ends.
     pub follow: bool,
     /// Nothing written before that.
@@ -39,7 +41,7 @@ pub enum LogError {
     /// The container has no log: it has not started yet, or its logs were removed.
     #[error("container {0:?} has no log: it has not started")]
     NotStarted(String),
-    /// There was only one attempt, or the log of the one before was removed.
+    /// There was no such attempt, or its log was removed.
     #[error("container {0:?} has no earlier log")]
     NoPrevious(String),
     /// The log exists but cannot be read or followed.
@@ -89,7 +91,8 @@ impl Logs {
         let dir = pod_logs.join(&source.container);
         let latest = files::latest_attempt(&dir).map_err(unreadable)?;
         let latest = latest.ok_or_else(|| LogError::NotStarted(source.container.clone()))?;
-        let attempt = if options.previous { latest.checked_sub(1) } else { Some(latest) };
+        let wanted = if options.previous { latest.checked_sub(1) } else { Some(latest) };
+        let attempt = options.attempt.or(wanted);
         let attempt = attempt.ok_or_else(|| LogError::NoPrevious(source.container.clone()))?;
         if files::list(&dir, attempt).map_err(unreadable)?.is_empty() {
             return Err(LogError::NoPrevious(source.container.clone()));

@@ -20,6 +20,9 @@ pub type PodLogs = Arc<dyn Fn(LogRequest) -> Result<LogStream, ApiError> + Send 
 /// Lines as they come. With [`LogRequest::follow`] the stream ends when the container has.
 pub type LogStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
+/// The parameter that names one attempt. Servers that do not know it pass it over.
+const ATTEMPT: &str = "cronlet.dev/attempt";
+
 /// Which part of which log is wanted.
 #[derive(Clone, Debug)]
 pub struct LogRequest {
@@ -29,6 +32,9 @@ pub struct LogRequest {
     pub container: String,
     /// Whether the log of the container's previous run is wanted.
     pub previous: bool,
+    /// The run that is wanted, counted from 0, whichever is the last. The only way to follow several runs without losing
+    /// one: the last may be another when the request arrives.
+    pub attempt: Option<u32>,
     /// Whether to go on with new lines until the container ends.
     pub follow: bool,
     /// Lines printed at this time or later; none for all.
@@ -45,6 +51,7 @@ pub struct LogRequest {
 struct Options {
     container: Option<String>,
     previous: bool,
+    attempt: Option<u32>,
     follow: bool,
     since: Option<Timestamp>,
     tail_lines: Option<u64>,
@@ -62,6 +69,10 @@ impl Options {
         let limit_bytes = query.integer("limitBytes")?;
         if limit_bytes.is_some_and(|bytes| bytes < 1) {
             errors.invalid(&Path::root("limitBytes"), limit_bytes, "must be greater than 0");
+        }
+        let attempt = query.integer(ATTEMPT)?;
+        if attempt.is_some_and(|attempt| u32::try_from(attempt).is_err()) {
+            errors.invalid(&Path::root(ATTEMPT), attempt, "must be the number of an attempt, counted from 0");
         }
         let since_seconds = query.integer("sinceSeconds")?;
         let since_time = since_time(query)?;
@@ -82,6 +93,7 @@ impl Options {
         Ok(Options {
             container: query.text("container").map(str::to_owned),
             previous: query.flag("previous"),
+            attempt: attempt.and_then(|attempt| u32::try_from(attempt).ok()),
             follow: query.flag("follow"),
             since: since_time.or(since_seconds.map(seconds_ago)),
             tail_lines: tail_lines.and_then(|lines| u64::try_from(lines).ok()),
@@ -111,7 +123,8 @@ pub(crate) fn log(api: &Arc<Shared>, key: &Key, query: &Query) -> Result<Respons
     let object = snapshot.get(key).ok_or_else(|| ApiError::not_found(Kind::Pod, &key.name))?;
     let pod: Pod = object.decode();
     let container = choose(&pod, &key.name, options.container.as_deref())?;
-    if !has_log(&pod, &key.name, &container, options.previous)? {
+    // Whether a certain attempt has a log is seen where it would be.
+    if options.attempt.is_none() && !has_log(&pod, &key.name, &container, options.previous)? {
         return Ok(reply::text(StatusCode::NO_CONTENT, Body::empty()));
     }
     // A followed log occupies the server for as long as its container runs.
@@ -120,6 +133,7 @@ pub(crate) fn log(api: &Arc<Shared>, key: &Key, query: &Query) -> Result<Respons
         pod: object.clone(),
         container,
         previous: options.previous,
+        attempt: options.attempt,
         follow: options.follow,
         since: options.since,
         tail_lines: options.tail_lines,

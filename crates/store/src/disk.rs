@@ -111,7 +111,19 @@ pub enum OpenError {
         /// The process that holds it, if it could be told.
         holder: Option<u32>,
     },
-    /// The permissions or the mount do not allow writing.
+    /// The file system is mounted read-only.
+    #[error("the file system of {path} is read-only: mount it for writing, or choose another data directory")]
+    ReadOnly {
+        /// The file or directory.
+        path: PathBuf,
+    },
+    /// There is too little room to open the database.
+    #[error("no space left for {path}: free some on its file system, then start the node again")]
+    Full {
+        /// The file or directory.
+        path: PathBuf,
+    },
+    /// The permissions do not allow writing.
     #[error(
         "{path} is not writable ({source}): give this user write permission, or choose another data directory"
     )]
@@ -173,9 +185,9 @@ impl OpenError {
         let path = path.to_owned();
         match source.kind() {
             io::ErrorKind::NotADirectory => OpenError::NotADirectory { path },
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                OpenError::NotWritable { path, source }
-            }
+            io::ErrorKind::ReadOnlyFilesystem => OpenError::ReadOnly { path },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => OpenError::Full { path },
+            io::ErrorKind::PermissionDenied => OpenError::NotWritable { path, source },
             _ => OpenError::Io { path, source },
         }
     }

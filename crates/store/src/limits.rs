@@ -47,6 +47,9 @@ pub const SQLITE_CACHE_KIB: u32 = 1_024;
 pub const SQLITE_CHECKPOINT_PAGES: u32 = 4_096;
 /// Size to which the write-ahead log is cut back after a burst, in bytes.
 pub const SQLITE_WAL_BYTES_MAX: u32 = 64 << 20;
+/// Room on the file system below which a failure to open the database is put down to it, in bytes: twice the index of a
+/// write-ahead log.
+pub const SQLITE_OPEN_BYTES_MIN: u64 = 64 << 10;
 /// How long a commit waits for another program's lock on the database, in milliseconds.
 pub const SQLITE_LOCK_WAIT_MS_MAX: u64 = 2_000;
 

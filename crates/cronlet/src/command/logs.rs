@@ -49,6 +49,9 @@ pub struct LogOptions {
     /// Put the time in front of each line
     #[arg(long)]
     pub timestamps: bool,
+    /// The run with this number, the first being 0: for those who follow all of them.
+    #[arg(skip)]
+    pub attempt: Option<u32>,
 }
 
 /// Prints the logs asked for.
@@ -156,7 +159,10 @@ fn log_path(pod: &Value, container: &str, options: &LogOptions) -> String {
             path.push_str(&format!("&{name}=true"));
         }
     }
-    for (name, value) in [("tailLines", options.tail), ("sinceSeconds", options.since)] {
+    let attempt = options.attempt.map(u64::from);
+    for (name, value) in
+        [("tailLines", options.tail), ("sinceSeconds", options.since), ("cronlet.dev/attempt", attempt)]
+    {
         path.extend(value.map(|value| format!("&{name}={value}")));
     }
     path

@@ -2,28 +2,32 @@
 
 mod build;
 mod follow;
+mod trouble;
 
 use std::{
+    collections::BTreeSet,
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use self::trouble::Trouble;
 use crate::{
     arguments::RuntimeChoice,
     bootstrap::{self, Options, Server},
     client::{self, Client, Refused, Target},
     command::apply,
     diagnostic::{self, FileManifest},
-    place,
+    place, print,
     resources::escape,
+    signals::Signals,
 };
 
 /// Exit code when the arguments or manifests make no sense.
@@ -71,7 +75,7 @@ pub struct Overrides {
 pub fn run(arguments: &Run) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let manifests = match &arguments.file {
-        Some(file) => match diagnostic::read_manifests(std::slice::from_ref(file)) {
+        Some(file) => match diagnostic::read_manifests_to_run(std::slice::from_ref(file)) {
             Ok(manifests) => manifests,
             Err(error) => return Ok(usage(&error)),
         },
@@ -86,46 +90,59 @@ pub fn run(arguments: &Run) -> anyhow::Result<ExitCode> {
 }
 
 fn usage(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
+    eprintln!("error: {}", print::causes(error));
     ExitCode::from(USAGE)
 }
 
 async fn run_cronjob(arguments: &Run, cronjob: &str) -> anyhow::Result<ExitCode> {
     let Some(("cronjob" | "cronjobs" | "cj" | "cronjob.batch", name)) = cronjob.split_once('/') else {
-        return Ok(usage(&anyhow::anyhow!(
-            "`{cronjob}`: name a CronJob as cronjob/NAME, or give a file with -f"
-        )));
+        return Ok(usage(&anyhow!("`{cronjob}`: name a CronJob as cronjob/NAME, or give a file with -f")));
     };
     let client = Client::connect(&arguments.target).await?;
     let path = format!("/apis/batch/v1/namespaces/{}/cronjobs/{}", escape(&client.namespace), escape(name));
     let object = client.json(client::get(&path, "application/json")).await?;
     match build::job_of_cronjob(&object, &arguments.overrides) {
-        Ok(job) => run_job(arguments, &client, &job).await,
+        Ok(job) => run_job(arguments, &client, &job, None).await,
         Err(error) => Ok(usage(&error)),
     }
 }
 
 async fn run_file(arguments: &Run, manifests: &[FileManifest]) -> anyhow::Result<ExitCode> {
     let (runnable, needed): (Vec<FileManifest>, Vec<FileManifest>) =
-        manifests.iter().cloned().partition(|manifest| ["Job", "CronJob"].contains(&manifest.kind()));
-    let job = match runnable.as_slice() {
-        [one] => build::job_of_manifest(one.value(), &arguments.overrides),
-        several => Err(anyhow::anyhow!("the file has {} Jobs and CronJobs; one is needed", several.len())),
+        manifests.iter().cloned().partition(FileManifest::is_runnable);
+    let [manifest] = runnable.as_slice() else {
+        let count = runnable.len();
+        return Ok(usage(&anyhow!("the file has {count} Jobs and CronJobs; one is needed")));
     };
-    let job = match job {
+    let job = match build::job_of_manifest(manifest.value(), &arguments.overrides) {
         Ok(job) => job,
         Err(error) => return Ok(usage(&error)),
     };
+    // Before the node is started: a signal that comes early must not leave anything of it behind.
+    let mut signals = Signals::new()?;
     let (client, own) = node_for(arguments).await?;
     let outcome = async {
-        if !apply::apply(&client, &needed, false, &mut |line| writeln!(io::stderr(), "{line}")).await? {
-            bail!("what the Job needs was refused");
+        if own.is_some() {
+            make_namespaces(&client, manifests).await?;
         }
-        run_job(arguments, &client, &job).await
+        let accepted =
+            apply::apply(&client, &needed, false, &mut |line| writeln!(io::stderr(), "{line}")).await?;
+        if !accepted {
+            return Ok(usage(&anyhow!("what the Job needs was refused")));
+        }
+        if manifest.kind() == "CronJob"
+            && let Err(error) = check_cronjob(&client, manifest).await
+        {
+            return refused(error, Some(manifest));
+        }
+        run_job(arguments, &client, &job, (manifest.kind() == "Job").then_some(manifest)).await
     };
     let outcome = tokio::select! {
         outcome = outcome => outcome,
-        _ = tokio::signal::ctrl_c(), if own.is_some() => Err(anyhow::anyhow!("interrupted; the pods were ended")),
+        () = signals.next() => Err(match own {
+            Some(_) => anyhow!("interrupted; the pods were ended"),
+            None => anyhow!("interrupted; what was created on the node is still there"),
+        }),
     };
     if let Some((server, _directory)) = own {
         server.stop(true).await;
@@ -165,24 +182,71 @@ async fn node_for(arguments: &Run) -> anyhow::Result<(Client, Option<(Server, Te
     Ok((Client::connect(&target).await?, Some((server, directory))))
 }
 
-async fn run_job(arguments: &Run, client: &Client, job: &Value) -> anyhow::Result<ExitCode> {
-    let path = format!("/apis/batch/v1/namespaces/{}/jobs", escape(&client.namespace));
-    let request = client::with_body(
-        Method::POST,
-        &format!("{path}?fieldManager=cronlet&fieldValidation=Strict"),
-        "application/json",
-        job.to_string().into_bytes(),
-    );
-    let created = match client.json(request).await {
-        Ok(created) => created,
-        Err(error) if error.downcast_ref::<Refused>().is_some_and(|refused| refused.code == 422) => {
-            return Ok(usage(&error));
+/// A node of one's own has the namespaces that the manifests name, as there is nobody else to make them.
+async fn make_namespaces(client: &Client, manifests: &[FileManifest]) -> anyhow::Result<()> {
+    let (made, others): (Vec<_>, Vec<_>) = manifests.iter().partition(|m| m.kind() == "Namespace");
+    let named: BTreeSet<&str> =
+        others.iter().map(|manifest| manifest.namespace().unwrap_or(&client.namespace)).collect();
+    for name in named.into_iter().filter(|name| !made.iter().any(|manifest| manifest.name() == *name)) {
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        match create(client, "/api/v1/namespaces", "", &namespace).await {
+            Err(error) if code(&error) == Some(409) => {}
+            created => drop(created?),
         }
-        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+/// Whether the CronJob itself would be accepted, of which only the Job is created.
+async fn check_cronjob(client: &Client, manifest: &FileManifest) -> anyhow::Result<()> {
+    let namespace = manifest.namespace().unwrap_or(&client.namespace);
+    let path = format!("/apis/batch/v1/namespaces/{}/cronjobs", escape(namespace));
+    match create(client, &path, "&dryRun=All", manifest.value()).await {
+        // It is there already; it was found valid before it was found taken.
+        Err(error) if code(&error) == Some(409) => Ok(()),
+        created => created.map(drop),
+    }
+}
+
+async fn create(client: &Client, path: &str, options: &str, object: &Value) -> anyhow::Result<Value> {
+    let path = format!("{path}?fieldManager=cronlet&fieldValidation=Strict{options}");
+    let body = object.to_string().into_bytes();
+    client.json(client::with_body(Method::POST, &path, "application/json", body)).await
+}
+
+fn code(error: &anyhow::Error) -> Option<u16> {
+    error.downcast_ref::<Refused>().map(|refused| refused.code)
+}
+
+/// What a request that failed means: a manifest that makes no sense is shown where it is wrong.
+fn refused(error: anyhow::Error, manifest: Option<&FileManifest>) -> anyhow::Result<ExitCode> {
+    match (code(&error), manifest) {
+        (Some(400 | 422), Some(manifest)) => {
+            eprint!("{}", manifest.refusal(&error));
+            Ok(ExitCode::from(USAGE))
+        }
+        (Some(400 | 422), None) => Ok(usage(&error)),
+        _ => Err(error),
+    }
+}
+
+/// Creates the Job and follows it to its end. It stands in `manifest`, unless it was made.
+async fn run_job(
+    arguments: &Run,
+    client: &Client,
+    job: &Value,
+    manifest: Option<&FileManifest>,
+) -> anyhow::Result<ExitCode> {
+    let namespace = job["metadata"]["namespace"].as_str().unwrap_or(&client.namespace);
+    let path = format!("/apis/batch/v1/namespaces/{}/jobs", escape(namespace));
+    let created = match create(client, &path, "", job).await {
+        Ok(created) => created,
+        Err(error) => return refused(error, manifest),
     };
     let name = created["metadata"]["name"].as_str().context("the created Job has no name")?;
     eprintln!("job/{name} created");
-    let following = follow::to_the_end(client, &created);
+    let mut trouble = Trouble::of_job(created["metadata"]["uid"].as_str().unwrap_or_default());
+    let following = follow::to_the_end(client, &created, &mut trouble);
     let end = match arguments.timeout.map(std::time::Duration::try_from) {
         None => following.await?,
         Some(limit) => {
@@ -194,7 +258,8 @@ async fn run_job(arguments: &Run, client: &Client, job: &Value) -> anyhow::Resul
                     client
                         .json(client::with_body(Method::DELETE, &path, "application/json", options))
                         .await?;
-                    bail!("job/{name} did not end in time and was deleted");
+                    let why = trouble.unsolved().map(|why| format!(": {why}")).unwrap_or_default();
+                    bail!("job/{name} did not end in time and was deleted{why}");
                 }
             }
         }

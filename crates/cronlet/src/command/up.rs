@@ -10,10 +10,7 @@ use std::{
 use anyhow::bail;
 use cronlet_object::Clock;
 use jiff::{Timestamp, tz::TimeZone};
-use tokio::{
-    select,
-    signal::unix::{Signal, SignalKind, signal},
-};
+use tokio::select;
 
 use crate::{
     arguments::Up,
@@ -23,6 +20,7 @@ use crate::{
     command::apply,
     diagnostic::{self, FileManifest},
     place,
+    signals::Signals,
 };
 
 /// Worker threads of the API. Requests are short and wait for one disk.
@@ -100,7 +98,8 @@ async fn apply_files(server: &Server, manifests: &[FileManifest]) -> anyhow::Res
     for dry_run in [true, false] {
         let mut tell = |line: &str| if dry_run { Ok(()) } else { writeln!(io::stderr(), "{line}") };
         if !apply::apply(&client, manifests, dry_run, &mut tell).await? {
-            bail!("the manifests were refused; nothing was applied");
+            let others = if dry_run { "nothing was applied" } else { "the others were applied" };
+            bail!("manifests were refused; {others}");
         }
     }
     Ok(())
@@ -133,26 +132,4 @@ fn next_run(manifest: &FileManifest, now: Timestamp) -> Option<String> {
     let next = schedule.next_after(now, &zone)?;
     let seconds = next.duration_since(now).as_secs();
     Some(format!("at {} (in {seconds} s)", next.to_zoned(zone).strftime("%H:%M:%S")))
-}
-
-/// What tells the node to end.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Signals {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write,
     net::TcpListener,
     process::{Command, Stdio},
 };
@@ -47,6 +48,13 @@ fn faults_in_a_manifest_are_shown_where_they_are() {
     let unknown = refused(&node, "unknown.yaml", &CRONJOB.replace("schedule:", "scheduel: x\n  schedule:"));
     assert!(unknown.contains("unknown field \"spec.scheduel\""), "{unknown}");
     assert!(unknown.contains("unknown.yaml:6:"), "{unknown}");
+
+    let unknown = CRONJOB
+        .replace("schedule:", "scheduel: x\n  schedule:")
+        .replace("name: c", "nam: x\n            name: c");
+    let unknown = refused(&node, "several.yaml", &unknown);
+    assert!(unknown.contains("unknown field \"spec.scheduel\""), "{unknown}");
+    assert!(unknown.contains("several.yaml:6:3") && unknown.contains("several.yaml:14:13"), "{unknown}");
 
     let mistyped = refused(
         &node,
@@ -176,15 +184,17 @@ fn a_read_only_data_directory_is_refused() {
     }
     let message = does_not_start(&mut command);
     assert!(message.contains(path), "{message}");
+    if rustix::process::geteuid().is_root() {
+        assert!(message.contains("read-only: mount it for writing"), "{message}");
+    }
 }
 
-#[test]
-fn a_full_disk_refuses_writes_and_recovers() {
+/// A directory whose `data` is a file system of 4 MiB; nothing where it cannot be mounted.
+fn small_disk() -> Option<(tempfile::TempDir, Unmount)> {
     if !rustix::process::geteuid().is_root() {
         println!("NOT RUN: only root can mount a small file system");
-        return;
+        return None;
     }
-    // A node on 4 MiB, a quarter of which is somebody else's file, filled through its own API.
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     fs::create_dir(&data).unwrap();
@@ -192,9 +202,33 @@ fn a_full_disk_refuses_writes_and_recovers() {
         Command::new("mount").args(["-t", "tmpfs", "-o", "size=4m", "none"]).arg(&data).status().unwrap();
     if !mounted.success() {
         println!("NOT RUN: a small file system cannot be mounted");
-        return;
+        return None;
     }
-    let unmount = Unmount(data.clone());
+    Some((directory, Unmount(data)))
+}
+
+#[test]
+fn a_node_that_finds_its_disk_full_says_so() {
+    let Some((directory, unmount)) = small_disk() else { return };
+    let mut node = Node::start_in(&["--runtime", "none"], directory);
+    assert!(node.terminate().success());
+    let filler = node.data_dir().join("filler");
+    let mut file = fs::File::create(&filler).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    drop(file);
+    let message = does_not_start(&mut node.command());
+    assert!(message.contains("no space left for") && message.contains("free some"), "{message}");
+    fs::remove_file(filler).unwrap();
+    node.restart();
+    drop(node);
+    drop(unmount);
+}
+
+#[test]
+fn a_full_disk_refuses_writes_and_recovers() {
+    // A quarter of the disk is somebody else's file; the rest is filled through the node's own API.
+    let Some((directory, unmount)) = small_disk() else { return };
+    let data = directory.path().join("data");
     let filler = data.join("filler");
     fs::write(&filler, vec![0; 1 << 20]).unwrap();
     let node = Node::start_in(&["--runtime", "none"], directory);

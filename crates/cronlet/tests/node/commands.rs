@@ -1,71 +1,6 @@
-//! The command line of its own: run, get, describe, logs, delete, kubeconfig, version, completion.
+//! The command line of its own: get, describe, logs, delete, kubeconfig, version, completion.
 
-use std::{fs, process::Command};
-
-use crate::testing::{CRONLET, Node, examples, job, succeeded, text};
-
-/// Runs `cronlet run` without any node on this machine.
-fn run_alone(arguments: &[&str]) -> std::process::Output {
-    let home = tempfile::tempdir().unwrap();
-    Command::new(CRONLET)
-        .arg("run")
-        .args(arguments)
-        .env_remove("KUBECONFIG")
-        .env("HOME", home.path())
-        .env("XDG_STATE_HOME", home.path())
-        .output()
-        .unwrap()
-}
-
-fn file(name: &str, text: &str) -> (tempfile::TempDir, String) {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join(name);
-    fs::write(&path, text).unwrap();
-    let path = path.to_str().unwrap().to_owned();
-    (directory, path)
-}
-
-#[test]
-fn run_exits_with_the_job_s_outcome() {
-    let (_keep, good) = file("good.yaml", &job("good", "echo hello; sleep 0.1; echo world"));
-    let output = run_alone(&["-f", &good]);
-    assert_eq!(succeeded(&output), "hello\nworld\n");
-
-    let (_keep, bad) = file("bad.yaml", &job("bad", "echo oops; exit 3"));
-    let output = run_alone(&["-f", &bad]);
-    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(1), "oops\n"));
-    assert!(
-        text(&output.stderr).contains("Job has reached the specified backoff limit"),
-        "{}",
-        text(&output.stderr)
-    );
-
-    let (_keep, broken) = file("broken.yaml", "kind: Job\nmetadata: [");
-    assert_eq!(run_alone(&["-f", &broken]).status.code(), Some(2));
-    assert_eq!(run_alone(&[]).status.code(), Some(2));
-}
-
-#[test]
-fn run_gives_up_in_time() {
-    let (_keep, slow) = file("slow.yaml", &job("slow", "sleep 600"));
-    let output = run_alone(&["-f", &slow, "--timeout", "500ms"]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("did not end in time"), "{}", text(&output.stderr));
-}
-
-#[test]
-fn run_starts_a_cronjob_now_with_overrides() {
-    let node = Node::start(&["-f", examples().join("quickstart").to_str().unwrap()]);
-    let output = node.cronlet_ok(&["run", "cronjob/hello", "--env", "MESSAGE=Overridden"]);
-    assert!(output.starts_with("Overridden: it is "), "{output}");
-    let jobs = node.get("/apis/batch/v1/namespaces/default/jobs");
-    let job = jobs["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|job| job["metadata"]["annotations"]["cronjob.kubernetes.io/instantiate"] == "manual");
-    assert!(job.unwrap()["metadata"]["name"].as_str().unwrap().starts_with("hello-manual-"));
-}
+use crate::testing::{Node, examples, job, text};
 
 #[test]
 fn objects_are_applied_listed_described_and_deleted() {
@@ -93,6 +28,41 @@ fn objects_are_applied_listed_described_and_deleted() {
     let again = node.cronlet(&["delete", "cronjob", "hello"]);
     assert_eq!(again.status.code(), Some(1));
     assert_eq!(text(&again.stderr), "error: from server (NotFound): cronjobs.batch \"hello\" not found\n");
+}
+
+#[test]
+fn a_namespace_comes_together_with_what_is_in_it() {
+    // One object stands before its namespace, and its name is taken in another one.
+    let config = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings, namespace: team}\n";
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: team}\n";
+    let job = job("work", "true").replace("  name: work", "  name: work\n  namespace: team");
+    let directory = tempfile::tempdir().unwrap();
+    let manifests = directory.path().join("manifests");
+    std::fs::create_dir(&manifests).unwrap();
+    std::fs::write(manifests.join("all.yaml"), format!("{config}---\n{namespace}---\n{job}")).unwrap();
+    let path = manifests.to_str().unwrap().to_owned();
+
+    let node = Node::start_in(&["--runtime", "none", "-f", &path], directory);
+    assert!(node.stderr().starts_with("namespace/team created\n"), "{}", node.stderr());
+    assert_eq!(node.get("/apis/batch/v1/namespaces/team/jobs")["items"].as_array().unwrap().len(), 1);
+
+    let other = Node::start(&["--runtime", "none"]);
+    other.cronlet_ok(&["apply", "-f", &other.file("same.yaml", &config.replace("team", "default"))]);
+    let trial = other.cronlet_ok(&["apply", "--dry-run", "-f", &path]);
+    assert!(trial.contains("job.batch/work created (server dry run)"), "{trial}");
+    assert!(other.cronlet_ok(&["apply", "-f", &path]).contains("job.batch/work created"));
+}
+
+#[test]
+fn a_bad_object_in_a_new_namespace_leaves_nothing_behind() {
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: team}\n";
+    let job = job("work", "true").replace("  name: work", "  name: work\n  namespace: team");
+    let node = Node::start(&["--runtime", "none"]);
+    let bad = node.file("bad.yaml", &format!("{namespace}---\n{}", job.replace("Never", "Sometimes")));
+    let output = node.cronlet(&["apply", "--dry-run", "-f", &bad]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("bad.yaml:14:"), "{}", text(&output.stderr));
+    assert!(!node.get_text("/api/v1/namespaces").contains("team"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Output},
 };
 
-use crate::testing::{Node, examples, succeeded, text};
+use crate::testing::{Node, examples, job, succeeded, text};
 
 /// The kubectl on PATH and its versioned neighbours (`kubectl.1.NN`) of 1.29 and later, which need no protobuf schema.
 fn kubectls() -> Vec<PathBuf> {
@@ -118,4 +118,23 @@ fn everyday(kubectl: &Kubectl) {
     assert_eq!(kubectl.ok("create namespace other"), "namespace/other created\n");
     kubectl.ok("create cronjob tick -n other --image=x --schedule=@hourly -- true");
     assert!(kubectl.ok("delete namespace other").contains("deleted"));
+}
+
+#[test]
+fn apply_and_kubectl_s_apply_take_turns_and_find_nothing_changed() {
+    for program in kubectls() {
+        let node = Node::start(&["--runtime", "none"]);
+        let kubectl = Kubectl { program: &program, node: &node, home: tempfile::tempdir().unwrap() };
+        for (name, kubectl_first) in [("first", true), ("second", false)] {
+            let file = node.file("job.yaml", &job(name, "test 1 -lt 2 && echo 'a\tb' > /dev/null"));
+            let words = format!("apply -f {file}");
+            let mut said = Vec::new();
+            for by_kubectl in [kubectl_first, !kubectl_first, kubectl_first] {
+                let line =
+                    if by_kubectl { kubectl.ok(&words) } else { node.cronlet_ok(&["apply", "-f", &file]) };
+                said.push(line.trim_end().rsplit(' ').next().unwrap().to_owned());
+            }
+            assert_eq!(said, ["created", "unchanged", "unchanged"], "{}", program.display());
+        }
+    }
 }

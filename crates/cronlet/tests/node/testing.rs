@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
+    mem::MaybeUninit,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
 };
@@ -14,6 +15,7 @@ use kube::{
     client::Body,
     config::{KubeConfigOptions, Kubeconfig},
 };
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -99,6 +101,20 @@ impl Node {
     /// What the node printed on standard error.
     pub fn stderr(&self) -> String {
         fs::read_to_string(self.path("stderr")).unwrap_or_default()
+    }
+
+    /// Waits until the node has printed `text` on standard error; returns all that it has printed there.
+    pub fn wait_for_stderr(&self, text: &str) -> String {
+        let inotify = inotify::init(CreateFlags::CLOEXEC).unwrap();
+        inotify::add_watch(&inotify, self.path("stderr"), WatchFlags::MODIFY).unwrap();
+        loop {
+            let printed = self.stderr();
+            if printed.contains(text) {
+                return printed;
+            }
+            let mut buffer = [MaybeUninit::uninit(); 4096];
+            inotify::Reader::new(&inotify, &mut buffer).next().unwrap();
+        }
     }
 
     /// Runs the command line against this node.

@@ -1,7 +1,5 @@
 //! Events are told once and then counted.
 
-use std::sync::Arc;
-
 use super::*;
 use crate::api::{CronJob, Namespace};
 
@@ -65,7 +63,7 @@ fn a_new_event_has_everything_kubectl_shows() {
     assert_eq!(event.metadata.namespace.as_deref(), Some("batch"));
     let name = event.metadata.name.unwrap();
     let (base, digits) = name.rsplit_once('.').unwrap();
-    assert_eq!((base, digits.len()), ("nightly", 16));
+    assert_eq!((base, digits.len()), ("nightly", 32));
     assert!(event.metadata.uid.is_some());
     assert_eq!(event.source.unwrap().component.as_deref(), Some("cronjob-controller"));
     assert_eq!(event.reporting_component.as_deref(), Some("cronjob-controller"));
@@ -95,20 +93,73 @@ fn a_repetition_is_counted_and_keeps_the_first_time() {
 }
 
 #[test]
+fn events_are_listed_in_the_order_in_which_they_were_told() {
+    let mut snapshot = Snapshot::default();
+    snapshot.insert(namespace("batch", None, 1));
+    let about = reference(&cron_job("nightly"));
+    for (now, words) in
+        [("2026-03-01T10:00:00.1Z", "seven five three one"), ("2026-03-01T10:00:00.2Z", "six four two")]
+    {
+        let mut writes = Vec::new();
+        for word in words.split(' ') {
+            recorder(&snapshot, now).record(
+                &mut writes,
+                &about,
+                &Note::normal("Told", word),
+                &mut Ids::seeded(1),
+            );
+        }
+        commit(&mut snapshot, writes);
+    }
+    let told: Vec<String> =
+        snapshot.list(Kind::Event).filter_map(|event| event.decode::<Event>().message).collect();
+    assert_eq!(told, ["seven", "five", "three", "one", "six", "four", "two"]);
+}
+
+#[test]
+fn an_event_is_found_among_those_of_objects_with_similar_names() {
+    let mut snapshot = Snapshot::default();
+    snapshot.insert(namespace("batch", None, 1));
+    let note = Note::normal("Reason", "text");
+    let names = ["a", "a.b", "a.b.c", "a-b", "aa"];
+    for _ in 0..2 {
+        for name in names {
+            let mut about = reference(&cron_job(name));
+            about.uid = Some(name.into());
+            let mut writes = Vec::new();
+            recorder(&snapshot, "2026-03-01T10:00:00Z").record(
+                &mut writes,
+                &about,
+                &note,
+                &mut Ids::seeded(1),
+            );
+            commit(&mut snapshot, writes);
+        }
+    }
+    let told: Vec<(String, i32)> = snapshot
+        .list(Kind::Event)
+        .map(|event| event.decode::<Event>())
+        .map(|event| (event.involved_object.name.unwrap(), event.count.unwrap()))
+        .collect();
+    assert_eq!(told.len(), names.len());
+    assert!(told.iter().all(|(_, count)| *count == 2), "{told:?}");
+}
+
+#[test]
 fn different_notes_objects_and_speakers_are_different_events() {
     let snapshot = Snapshot::default();
     let about = reference(&cron_job("nightly"));
     let note = Note::normal("Reason", "text");
     let here = recorder(&snapshot, "2026-03-01T10:00:00Z");
-    let key = here.key(&about, &note);
-    assert_eq!(key, here.key(&about, &note));
-    assert_ne!(key, here.key(&about, &Note::warning("Reason", "text")));
-    assert_ne!(key, here.key(&about, &Note::normal("Reasont", "ext")));
-    assert_ne!(key, Recorder { component: "kubelet", ..here }.key(&about, &note));
+    let identity = here.identity(&about, &note);
+    assert_eq!(identity, here.identity(&about, &note));
+    assert_ne!(identity, here.identity(&about, &Note::warning("Reason", "text")));
+    assert_ne!(identity, here.identity(&about, &Note::normal("Reasont", "ext")));
+    assert_ne!(identity, Recorder { component: "kubelet", ..here }.identity(&about, &note));
     let container = ObjectReference { field_path: Some("spec.containers{a}".into()), ..about.clone() };
-    assert_ne!(key, here.key(&container, &note));
-    let later = ObjectReference { resource_version: Some("99".into()), ..about };
-    assert_eq!(key, here.key(&later, &note), "a new revision of the object is the same object");
+    assert_ne!(identity, here.identity(&container, &note));
+    let later = ObjectReference { resource_version: Some("99".into()), ..about.clone() };
+    assert_eq!(identity, here.identity(&later, &note), "a new revision of the object is the same object");
 }
 
 #[test]
@@ -128,7 +179,8 @@ fn nothing_is_created_in_a_namespace_that_ends_or_is_gone() {
 fn long_names_and_messages_are_cut() {
     let snapshot = Snapshot::default();
     let about = reference(&cron_job(&"x".repeat(253)));
-    let key = recorder(&snapshot, "2026-03-01T10:00:00Z").key(&about, &Note::normal("R", "m"));
+    let here = recorder(&snapshot, "2026-03-01T10:00:00Z");
+    let key = here.identity(&about, &Note::normal("R", "m")).key(here.now, 0);
     assert_eq!(key.name.len(), 253);
     let long = "ü".repeat(limits::EVENT_MESSAGE_BYTES_MAX);
     assert_eq!(told(&long).len(), limits::EVENT_MESSAGE_BYTES_MAX);

@@ -63,4 +63,7 @@ fn what_has_no_log_is_named() {
     assert_eq!(error(&other, options()), "container \"d\" has no log: it has not started");
     let previous = LogOptions { previous: true, ..options() };
     assert_eq!(error(&source, previous), "container \"c\" has no earlier log");
+    let certain = |attempt| LogOptions { attempt: Some(attempt), ..options() };
+    assert!(logs.read(&source, certain(0)).is_ok());
+    assert_eq!(error(&source, certain(1)), "container \"c\" has no earlier log");
 }

@@ -96,6 +96,7 @@ fn options_are_checked() {
         Some(Timestamp::MIN),
         "as far back as time goes"
     );
+    assert_eq!(parse("cronlet.dev/attempt=2").unwrap().attempt, Some(2));
     for (query, why) in [
         ("tailLines=-1", "tailLines: Invalid value: -1: must be greater than or equal to 0"),
         ("limitBytes=0", "limitBytes: Invalid value: 0: must be greater than 0"),
@@ -103,6 +104,10 @@ fn options_are_checked() {
         (
             "sinceSeconds=1&sinceTime=2026-11-23T02:00:00Z",
             "[]: Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified",
+        ),
+        (
+            "cronlet.dev/attempt=-1",
+            "cronlet.dev/attempt: Invalid value: -1: must be the number of an attempt, counted from 0",
         ),
         ("stream=Stdout", "stream: Forbidden: may not be specified"),
     ] {

@@ -15,7 +15,10 @@ use super::{
 };
 use crate::{
     DiskError, OpenError,
-    limits::{SQLITE_CACHE_KIB, SQLITE_CHECKPOINT_PAGES, SQLITE_LOCK_WAIT_MS_MAX, SQLITE_WAL_BYTES_MAX},
+    limits::{
+        SQLITE_CACHE_KIB, SQLITE_CHECKPOINT_PAGES, SQLITE_LOCK_WAIT_MS_MAX, SQLITE_OPEN_BYTES_MIN,
+        SQLITE_WAL_BYTES_MAX,
+    },
 };
 
 /// Read and write for the owner alone: the database holds secrets. SQLite gives its other files the same.
@@ -114,6 +117,17 @@ fn refuse(path: &Path, error: rusqlite::Error) -> OpenError {
         Some(ErrorCode::NotADatabase) => {
             OpenError::NotADatabase { path: path.to_owned(), cause: "it is no SQLite database".into() }
         }
-        _ => Fault::Sqlite(error).at(path.to_owned()).into(),
+        // Where there is no room for the index of the log, SQLite speaks of an I/O error.
+        _ => match Fault::Sqlite(error).at(path.to_owned()) {
+            DiskError::Io { path, .. } if !has_room(&path) => OpenError::Full { path },
+            DiskError::Full { path } => OpenError::Full { path },
+            other => other.into(),
+        },
     }
+}
+
+/// Whether the file system has room for what opening needs. Where it cannot be told, there is.
+fn has_room(path: &Path) -> bool {
+    let free = |system: rustix::fs::StatVfs| system.f_bavail.saturating_mul(system.f_frsize);
+    rustix::fs::statvfs(path).map_or(true, |system| free(system) >= SQLITE_OPEN_BYTES_MIN)
 }

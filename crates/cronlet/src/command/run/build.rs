@@ -29,7 +29,9 @@ pub fn job_of_manifest(manifest: &Value, overrides: &Overrides) -> anyhow::Resul
 /// If an override cannot be used.
 pub fn job_of_cronjob(cronjob: &Value, overrides: &Overrides) -> anyhow::Result<Value> {
     let template = &cronjob["spec"]["jobTemplate"];
-    let name = cronjob["metadata"]["name"].as_str().unwrap_or_default();
+    let metadata = |field: &str| cronjob["metadata"][field].as_str();
+    let name = metadata("name").or(metadata("generateName").map(|name| name.trim_end_matches('-')));
+    let name = name.unwrap_or_default();
     let mut metadata = Map::new();
     metadata.insert("generateName".into(), format!("{name}-manual-").into());
     metadata.insert("labels".into(), template["metadata"]["labels"].clone());
@@ -54,6 +56,10 @@ pub fn job_of_cronjob(cronjob: &Value, overrides: &Overrides) -> anyhow::Result<
 fn override_template(job: &mut Value, overrides: &Overrides) -> anyhow::Result<()> {
     if let Some(time) = overrides.as_of {
         job["metadata"]["annotations"][SCHEDULED] = time.to_string().into();
+    }
+    if overrides.image.is_none() && overrides.arg.is_empty() && overrides.env.is_empty() {
+        // What is wrong with the containers, if they are there at all, the server tells better.
+        return Ok(());
     }
     let containers =
         job["spec"]["template"]["spec"]["containers"].as_array_mut().context("the Job has no containers")?;
@@ -105,6 +111,10 @@ mod tests {
         assert_eq!(job["metadata"]["annotations"][INSTANTIATE], "manual");
         assert_eq!(job["metadata"]["ownerReferences"][0]["uid"], "u");
         assert_eq!(job["metadata"]["labels"]["app"], "x");
+        let mut unnamed = cronjob();
+        unnamed["metadata"] = json!({"generateName": "nightly-"});
+        let job = job_of_manifest(&unnamed, &Overrides::default()).unwrap();
+        assert_eq!(job["metadata"]["generateName"], "nightly-manual-");
     }
 
     #[test]

@@ -2,15 +2,16 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use cronlet_object::{
-    Kind, Object,
-    api::{Job, Pod},
-};
+use cronlet_object::{Kind, Object, api::Job};
 use cronlet_server::{LogRequest, PodLogs};
 use cronlet_store::Store;
 use futures_util::StreamExt;
+use serde_json::Value;
 
-use crate::bootstrap::Server;
+use crate::{
+    bootstrap::Server,
+    command::attempts::{Attempt, Attempts},
+};
 
 /// Objects remembered before those that are gone are forgotten.
 const REMEMBERED_MAX: usize = 1_000;
@@ -34,35 +35,30 @@ async fn changes(store: Store, kind: Kind, mut show: impl FnMut(&Arc<Object>)) {
 }
 
 async fn show_pods(store: Store, logs: PodLogs) {
-    // Containers whose output is being printed. A pod that is gone frees its entries.
-    let mut shown: HashSet<(Arc<str>, String)> = HashSet::new();
+    let mut attempts = Attempts::default();
     changes(store.clone(), Kind::Pod, |object| {
-        let pod: Pod = object.decode();
-        let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
-        for status in statuses.into_iter().flatten() {
-            let begun = status
-                .state
-                .as_ref()
-                .is_some_and(|state| state.running.is_some() || state.terminated.is_some());
-            if begun && shown.insert((object.meta().uid.clone(), status.name.clone())) {
-                tokio::spawn(follow(logs.clone(), object.clone(), status.name.clone()));
-            }
+        // What the store holds was written by this program.
+        let pod: Value = serde_json::from_str(object.json()).unwrap_or_default();
+        for attempt in attempts.begun(&pod) {
+            tokio::spawn(follow(logs.clone(), object.clone(), attempt));
         }
-        if shown.len() > REMEMBERED_MAX {
+        if attempts.pods() > REMEMBERED_MAX {
             let present: HashSet<Arc<str>> =
                 store.snapshot().list(Kind::Pod).map(|p| p.meta().uid.clone()).collect();
-            shown.retain(|(uid, _)| present.contains(uid));
+            attempts.retain(|uid| present.contains(uid));
         }
     })
     .await;
 }
 
-async fn follow(logs: PodLogs, pod: Arc<Object>, container: String) {
+async fn follow(logs: PodLogs, pod: Arc<Object>, mut attempt: Attempt) {
+    attempt.turn.come().await;
     let name = pod.name().to_owned();
     let request = LogRequest {
         pod,
-        container,
+        container: attempt.container,
         previous: false,
+        attempt: Some(attempt.number),
         follow: true,
         since: None,
         tail_lines: None,

@@ -1,5 +1,6 @@
 //! Named workloads: medians of several runs, as a table and as JSON, beside a peer where there is one.
 
+mod controllers;
 mod herd;
 mod jobs;
 pub mod schedule;
@@ -15,7 +16,7 @@ use serde::Serialize;
 /// Which workloads, and where the results go.
 #[derive(Args)]
 pub struct Arguments {
-    /// Workloads to run [default: all]: schedule, store, start, herd, jobs
+    /// Workloads to run [default: all]: schedule, controllers, store, start, scale, herd, jobs
     workloads: Vec<String>,
     /// Also write the results as JSON to this file
     #[arg(long, value_name = "FILE")]
@@ -66,7 +67,7 @@ pub fn percentile(values: &mut [f64], percent: f64) -> f64 {
     values[rank.clamp(1, values.len()) - 1]
 }
 
-const WORKLOADS: &[&str] = &["schedule", "store", "start", "herd", "jobs"];
+const WORKLOADS: &[&str] = &["schedule", "controllers", "store", "start", "scale", "herd", "jobs"];
 
 /// Runs the workloads with a release build and prints what they gave.
 ///
@@ -86,8 +87,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         rows.extend(match *name {
             "schedule" => schedule::measure(),
             "store" => store::measure(tempfile::tempdir()?.path())?,
+            "controllers" => controllers::measure()?,
             "start" => start::measure()?,
-            "herd" => herd::measure()?,
+            "scale" => start::measure_scale()?,
+            "herd" => [herd::measure(2_000, "≤ 300")?, herd::measure(10_000, "≤ 1500")?].concat(),
             _ => jobs::measure()?,
         });
     }

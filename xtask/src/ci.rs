@@ -13,6 +13,7 @@ pub fn run() -> anyhow::Result<()> {
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])?;
     cargo(&["test", "--workspace"])?;
+    crate::simulate::run_with(&[])?;
     // A short torture: one minute boundary, a few kills. The long one is a command of its own.
     cargo(&["build", "--package", "cronlet", "--quiet"])?;
     let torture = ["--kills", "5", "--seconds", "75", "--pods", "12", "--cronjobs", "5"];

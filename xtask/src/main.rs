@@ -4,6 +4,7 @@ mod bench;
 mod ci;
 mod client;
 mod node;
+mod simulate;
 mod tidy;
 mod torture;
 
@@ -25,6 +26,8 @@ enum Command {
     Tidy,
     /// Kill the server at random moments and compare what pods wrote with what the node knows of them.
     Torture(torture::Arguments),
+    /// Seeded runs of the simulated node, with faults, held against all that must hold.
+    Simulate(simulate::Arguments),
     /// Named workloads, medians of several runs, as a table and JSON.
     Bench(bench::Arguments),
 }
@@ -34,6 +37,7 @@ fn main() -> anyhow::Result<()> {
         Command::Ci => ci::run(),
         Command::Tidy => tidy::run(),
         Command::Torture(arguments) => torture::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     }
 }

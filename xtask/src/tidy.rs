@@ -30,11 +30,12 @@ const EDGES: &[(&str, &[&str])] = &[
     ("store", &["object"]),
     ("server", &["object", "store"]),
     ("runtime", &["object"]),
-    ("cronlet", &["schedule", "object", "controller", "store", "server", "runtime"]),
+    ("simulate", &["schedule", "object", "controller", "store"]),
+    ("cronlet", &["schedule", "object", "controller", "store", "server", "runtime", "simulate"]),
 ];
 
 /// Crates that may know neither the time nor the world around them, and what they may therefore not name.
-const PURE_CRATES: &[&str] = &["schedule", "object", "controller"];
+const PURE_CRATES: &[&str] = &["schedule", "object", "controller", "simulate"];
 const IMPURE: &[&str] =
     &["std::fs", "std::net", "std::process", "std::thread", "std::env", "tokio", "async fn"];
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cronlet_object::{Change, Key, Kind, Object, Snapshot, api::Node};
 
-use crate::{Controller, cronjob, event_expiry, garbage, job, namespace, scheduler};
+use crate::{Controller, cronjob, event_expiry, garbage, job, namespace, pod_start, scheduler};
 
 /// What has to be looked at because of `change`, which `snapshot` includes. Each pair appears once.
 ///
@@ -25,6 +25,8 @@ pub fn affected(change: &Change, snapshot: &Snapshot) -> Vec<(Controller, Key)> 
         }
         Kind::Job => {
             found.extend([(Controller::Job, key.clone()), (Controller::Ttl, key.clone())]);
+            let pods = pod_start::concerned(object, snapshot);
+            found.extend(pods.map(|pod| (Controller::PodStart, pod.key().clone())));
             if !cronjob::is_own_start(change, snapshot) {
                 found.extend(controllers(change, Kind::CronJob).map(|key| (Controller::CronJob, key)));
             }
@@ -33,6 +35,8 @@ pub fn affected(change: &Change, snapshot: &Snapshot) -> Vec<(Controller, Key)> 
             found.extend(waiting_pods(change.new.iter()));
             found.extend(controllers(change, Kind::Job).map(|key| (Controller::Job, key)));
             if let Some(pod) = &change.new {
+                // A timer from its creation on; what it waits for is looked at when that has come.
+                found.extend(change.old.is_none().then(|| (Controller::PodStart, key.clone())));
                 found.extend(job::adopters(snapshot, pod).into_iter().map(|key| (Controller::Job, key)));
                 found.extend(is_left_alone(pod, snapshot).then(|| (Controller::JobPod, key.clone())));
             }
@@ -68,7 +72,7 @@ pub fn all(snapshot: &Snapshot) -> impl Iterator<Item = (Controller, Key)> {
             Kind::PersistentVolumeClaim => &[Controller::Claim],
             Kind::CronJob => &[Controller::CronJob],
             Kind::Job => &[Controller::Job, Controller::Ttl],
-            Kind::Pod => &[Controller::JobPod, Controller::Scheduler],
+            Kind::Pod => &[Controller::JobPod, Controller::PodStart, Controller::Scheduler],
             _ => &[],
         };
         let garbage = garbage::concerns(object, snapshot).then_some(Controller::Garbage);

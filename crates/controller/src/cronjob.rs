@@ -49,7 +49,8 @@ pub(crate) fn is_own_start(change: &Change, snapshot: &Snapshot) -> bool {
     let Some(new) = &change.new else { return false };
     match (&change.old, new.kind()) {
         (Some(old), Kind::CronJob) => {
-            without_status(old) == without_status(new) && last_schedule_time(old) != last_schedule_time(new)
+            // Somebody who takes the time back, or away, has older times considered again.
+            without_status(old) == without_status(new) && last_schedule_time(old) < last_schedule_time(new)
         }
         (None, Kind::Job) => new.meta().controller().is_some_and(|owner| {
             let key = Key::new(Kind::CronJob, new.namespace(), owner.name.as_ref());

@@ -16,6 +16,7 @@ pub mod garbage;
 pub mod job;
 pub mod limits;
 pub mod namespace;
+pub mod pod_start;
 mod queue;
 pub mod scheduler;
 pub mod ttl;
@@ -67,6 +68,8 @@ pub enum Controller {
     Job,
     /// Lets pods go whose Job is gone: [`job::reconcile_pod`].
     JobPod,
+    /// Tells of pods that do not start, and gives them up in time: [`pod_start`].
+    PodStart,
     /// Binds claims to volumes: [`claim`].
     Claim,
     /// Binds pods to the node: [`scheduler`].
@@ -88,6 +91,7 @@ impl Controller {
             Controller::CronJob => cronjob::reconcile,
             Controller::Job => job::reconcile,
             Controller::JobPod => job::reconcile_pod,
+            Controller::PodStart => pod_start::reconcile,
             Controller::Claim => claim::reconcile,
             Controller::Scheduler => scheduler::reconcile,
             Controller::Namespace => namespace::reconcile,

@@ -17,3 +17,6 @@ pub const EVENT_SWEEP_INTERVAL: SignedDuration = SignedDuration::from_secs(60);
 
 /// Missed scheduled times above which upstream warns of too many.
 pub const MISSED_TIMES_MAX: i64 = 100;
+
+/// How long a pod of a Job may take to start before it is told of.
+pub const UNSTARTED_WARNING_AFTER: SignedDuration = SignedDuration::from_secs(60);

@@ -23,6 +23,8 @@ pub struct Queue {
     timers: BTreeSet<(Timestamp, Work)>,
     /// The time each pair is set for.
     set_for: HashMap<Work, Timestamp>,
+    /// When timers were fired last.
+    fired: Timestamp,
 }
 
 impl Queue {
@@ -46,10 +48,12 @@ impl Queue {
         }
     }
 
-    /// Makes ready what was set for `now` or before.
+    /// Makes ready what was set for `now` or before. If the clock was set back, that is everything: some of the times
+    /// were a delay from a time that has not come any more, and only a new look can tell which.
     pub fn fire(&mut self, now: Timestamp) {
+        let is_back = now < std::mem::replace(&mut self.fired, now);
         while let Some((at, _)) = self.timers.first()
-            && *at <= now
+            && (is_back || *at <= now)
         {
             let Some((_, work)) = self.timers.pop_first() else { return };
             self.set_for.remove(&work);
@@ -154,5 +158,17 @@ mod tests {
         queue.set_timer(&a, None);
         queue.fire(at(100));
         assert_eq!((queue.pop(), queue.next_timer()), (None, None));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_has_everything_looked_at() {
+        let mut queue = Queue::default();
+        let a = work(Controller::Job, "a");
+        queue.fire(at(100));
+        queue.set_timer(&a, Some(at(110)));
+        queue.fire(at(101));
+        assert_eq!(queue.pop(), None);
+        queue.fire(at(50));
+        assert_eq!((queue.pop(), queue.next_timer()), (Some(a), None));
     }
 }

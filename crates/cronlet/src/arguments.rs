@@ -24,6 +24,8 @@ pub enum Command {
     Run(command::run::Run),
     /// Show when a schedule fires next
     Next(command::next::Next),
+    /// Play scenario files on a simulated node
+    Simulate(command::simulate::Simulate),
     /// Create or change the objects of manifest files
     Apply(command::apply::Apply),
     /// List objects

@@ -10,6 +10,7 @@ pub mod kubeconfig;
 pub mod logs;
 pub mod next;
 pub mod run;
+pub mod simulate;
 pub mod up;
 pub mod version;
 

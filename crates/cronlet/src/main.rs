@@ -42,6 +42,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Up(up) => command::up::run(&up),
         Command::Run(run) => command::run::run(&run),
         Command::Next(next) => command::next::run(&next),
+        Command::Simulate(simulate) => command::simulate::run(&simulate),
         Command::Apply(apply) => command::apply::run(&apply),
         Command::Get(get) => command::get::run(&get),
         Command::Describe(describe) => command::describe::run(&describe),

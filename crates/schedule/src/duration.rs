@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use jiff::SignedDuration;
+
 const LARGEST: u64 = 1 << 63;
 
 /// Why a text is not a Go duration; the messages are those of Go's `time.ParseDuration`.
@@ -21,6 +23,14 @@ pub enum DurationError {
         /// The whole duration.
         text: String,
     },
+}
+
+/// Reads a Go duration such as `1h30m`, `90s` or `300ms`.
+///
+/// # Errors
+/// In Go's own words.
+pub fn parse_duration(text: &str) -> Result<SignedDuration, DurationError> {
+    parse_nanoseconds(text).map(SignedDuration::from_nanos)
 }
 
 /// Parses a Go duration into nanoseconds.

@@ -28,7 +28,7 @@ mod upstream;
 mod warn;
 mod zone;
 
-pub use duration::DurationError;
+pub use duration::{DurationError, parse_duration};
 pub use occurrences::Occurrences;
 pub use parse::{ParseError, ZONE_IN_SCHEDULE, ZONE_IN_SCHEDULE_AND_FIELD, mentions_time_zone};
 pub use warn::{Warning, WarningCode};

@@ -6,7 +6,6 @@ use crate::{
     node::Node,
 };
 
-const CRONJOBS: usize = 2_000;
 const ROUNDS: usize = 3;
 const MINUTE_NS: i128 = 60_000_000_000;
 /// Creating the herd must be over this long before the minute, or it would still be arriving when it is due.
@@ -16,7 +15,7 @@ const SETTLE_NS: i128 = 10_000_000_000;
 ///
 /// # Errors
 /// If the node does not start, refuses an object or loses the watch.
-pub fn measure() -> anyhow::Result<Vec<Row>> {
+pub fn measure(cronjobs: usize, p99_target: &str) -> anyhow::Result<Vec<Row>> {
     let node = Node::start(&["--runtime", "none"])?;
     let client = Client::new(&node)?;
     let jobs = "/apis/batch/v1/namespaces/default/jobs";
@@ -24,7 +23,7 @@ pub fn measure() -> anyhow::Result<Vec<Row>> {
         jobs,
         || {
             client
-                .create_all((0..CRONJOBS).map(|i| client::cronjob(&format!("herd-{i}"), "* * * * *", false)))
+                .create_all((0..cronjobs).map(|i| client::cronjob(&format!("herd-{i}"), "* * * * *", false)))
         },
         {
             // The first minute may hit the middle of the creation: it is not counted.
@@ -34,7 +33,7 @@ pub fn measure() -> anyhow::Result<Vec<Row>> {
                 if event["type"] == "ADDED" && *arrived > created + SETTLE_NS {
                     *minutes.entry(arrived / MINUTE_NS).or_insert(0_usize) += 1;
                 }
-                minutes.values().filter(|count| **count == CRONJOBS).count() == ROUNDS
+                minutes.values().filter(|count| **count == cronjobs).count() == ROUNDS
             }
         },
     )?;
@@ -45,10 +44,10 @@ pub fn measure() -> anyhow::Result<Vec<Row>> {
         }
     }
     let mut rounds: Vec<Vec<f64>> =
-        by_minute.into_values().filter(|delays| delays.len() == CRONJOBS).collect();
+        by_minute.into_values().filter(|delays| delays.len() == cronjobs).collect();
     let mut row = |figure: &str, percent: f64| {
         let mut values: Vec<f64> = rounds.iter_mut().map(|delays| percentile(delays, percent)).collect();
-        Row::new("herd", format!("{CRONJOBS} CronJobs, minute to Job, {figure}"), median(&mut values), "ms")
+        Row::new("herd", format!("{cronjobs} CronJobs, minute to Job, {figure}"), median(&mut values), "ms")
     };
-    Ok(vec![row("p50", 50.0), row("p99", 99.0).with_target("≤ 300"), row("max", 100.0)])
+    Ok(vec![row("p50", 50.0), row("p99", 99.0).with_target(p99_target), row("max", 100.0)])
 }

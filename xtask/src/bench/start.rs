@@ -8,6 +8,7 @@ use crate::{
 
 const ROUNDS: usize = 7;
 const CRONJOBS: usize = 1_000;
+const CRONJOBS_MANY: usize = 100_000;
 
 /// Starts a node several times, and fills one with CronJobs that do not fire.
 ///
@@ -32,4 +33,17 @@ pub fn measure() -> anyhow::Result<Vec<Row>> {
         Row::new("memory", "idle, resident", median(&mut idle), "MiB").with_target("≤ 25"),
         Row::new("memory", format!("{CRONJOBS} CronJobs, resident"), loaded, "MiB"),
     ])
+}
+
+/// Fills a node with very many CronJobs that do not fire.
+///
+/// # Errors
+/// If the node does not start or refuses an object.
+pub fn measure_scale() -> anyhow::Result<Vec<Row>> {
+    let node = Node::start(&["--runtime", "none"])?;
+    let client = Client::new(&node)?;
+    client
+        .create_all((0..CRONJOBS_MANY).map(|i| client::cronjob(&format!("idle-{i}"), "0 0 1 1 *", false)))?;
+    let figure = format!("{CRONJOBS_MANY} CronJobs, resident");
+    Ok(vec![Row::new("memory", figure, node.resident_mib()?, "MiB").with_target("≤ 600")])
 }

@@ -101,7 +101,7 @@ fn a_pod_wakes_its_job_and_the_scheduler_while_it_waits() {
         "name": "p", "ownerReferences": [owner("Job", "j")], "finalizers": ["batch.kubernetes.io/job-tracking"],
     });
     let pod = json!({"metadata": metadata, "spec": {"containers": []}});
-    assert_eq!(woken::<Pod>(&mut world, pod), ["Job j", "Scheduler p"]);
+    assert_eq!(woken::<Pod>(&mut world, pod), ["Job j", "PodStart p", "Scheduler p"]);
     let bound = json!({"metadata": metadata, "spec": {"containers": [], "nodeName": "here"}});
     assert_eq!(woken::<Pod>(&mut world, bound), ["Job j"]);
     let wakes = removed(&mut world, &Key::new(Kind::Job, "default", "j"));
@@ -173,6 +173,15 @@ fn at_the_start_everything_is_looked_at_once() {
         all(&world.snapshot).map(|(controller, key)| format!("{controller:?} {}", key.name)).collect();
     assert_eq!(
         found,
-        ["Namespace default", "Job j", "Ttl j", "JobPod p", "Scheduler p", "Garbage p", "EventExpiry "]
+        [
+            "Namespace default",
+            "Job j",
+            "Ttl j",
+            "JobPod p",
+            "PodStart p",
+            "Scheduler p",
+            "Garbage p",
+            "EventExpiry "
+        ]
     );
 }

@@ -3,6 +3,8 @@
 use cronlet_object::api::{CronJob, Job, ObjectMeta, OwnerReference};
 use jiff::{Timestamp, tz::TimeZone};
 
+use crate::pod_start::START_TIMEOUT;
+
 /// Tells a Job the time it was scheduled for, in the zone of its CronJob.
 const SCHEDULED_TIMESTAMP: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
 
@@ -18,6 +20,10 @@ pub(super) fn job(cron_job: &CronJob, scheduled: Timestamp, zone: &TimeZone) -> 
     let template = cron_job.spec.job_template.clone();
     let metadata = template.metadata.unwrap_or_default();
     let mut annotations = metadata.annotations.unwrap_or_default();
+    // Extensions that are about Jobs may stand on the CronJob for all of them.
+    if let Some(timeout) = owner.annotations.as_ref().and_then(|own| own.get(START_TIMEOUT)) {
+        annotations.entry(START_TIMEOUT.to_owned()).or_insert_with(|| timeout.clone());
+    }
     annotations.insert(SCHEDULED_TIMESTAMP.to_owned(), rfc3339(scheduled, zone));
     let name = owner.name.as_deref().unwrap_or_default();
     Job {
@@ -60,6 +66,22 @@ mod tests {
         assert_eq!(at("Europe/London"), "2026-01-15T10:00:00Z");
         assert_eq!(at("America/New_York"), "2026-01-15T05:00:00-05:00");
         assert_eq!(at("Asia/Kolkata"), "2026-01-15T15:30:00+05:30");
+    }
+
+    #[test]
+    fn a_start_timeout_may_stand_on_either() {
+        let made = |own: Option<&str>, template: Option<&str>| {
+            let annotations =
+                |value: Option<&str>| value.map(|v| [(START_TIMEOUT.to_owned(), v.to_owned())].into());
+            let mut cron_job = CronJob::default();
+            cron_job.metadata.annotations = annotations(own);
+            cron_job.spec.job_template.metadata.get_or_insert_default().annotations = annotations(template);
+            let job = job(&cron_job, Timestamp::UNIX_EPOCH, &TimeZone::UTC);
+            job.metadata.annotations.unwrap().remove(START_TIMEOUT)
+        };
+        assert_eq!(made(None, None), None);
+        assert_eq!(made(Some("5m"), None).as_deref(), Some("5m"));
+        assert_eq!(made(Some("5m"), Some("1m")).as_deref(), Some("1m"));
     }
 
     #[test]

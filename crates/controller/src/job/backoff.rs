@@ -58,9 +58,12 @@ impl Record {
         let new = u32::try_from(since.clone().count()).unwrap_or(u32::MAX);
         match (last_success, since.max()) {
             (None, None) => self,
-            (None, Some(&last)) => {
-                Record { failures: self.failures.saturating_add(new), last_failure: Some(last) }
-            }
+            // A pod that never ran may have ended, as far as can be told, before one that was counted earlier. Upstream
+            // takes its time nevertheless, and may then be too early with the next pod.
+            (None, Some(&last)) => Record {
+                failures: self.failures.saturating_add(new),
+                last_failure: self.last_failure.max(Some(last)),
+            },
             (Some(_), last) => Record { failures: new, last_failure: last.copied() },
         }
     }
@@ -121,6 +124,12 @@ mod tests {
         assert_eq!(record.over_at(&UPSTREAM, at(100)), Some(at(110)));
         assert_eq!(record.over_at(&UPSTREAM, at(5_009)), Some(at(5_010)));
         assert_eq!(record.over_at(&UPSTREAM, at(5_010)), None);
+    }
+
+    #[test]
+    fn a_failure_of_earlier_does_not_shorten_the_delay() {
+        let record = Record { failures: 1, last_failure: Some(at(1_000)) }.after(&[], &[at(900)]);
+        assert_eq!(record, Record { failures: 2, last_failure: Some(at(1_000)) });
     }
 
     #[test]

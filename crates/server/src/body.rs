@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::{
-    limits::{REQUEST_BODY_BYTES_MAX, REQUEST_BODY_TIME_MAX},
+    limits::{REQUEST_BODY_BYTES_MAX, REQUEST_BODY_DISCARDED_BYTES_MAX, REQUEST_BODY_TIME_MAX},
     query::FieldValidation,
 };
 
@@ -61,8 +61,14 @@ pub fn media_type(headers: &HeaderMap) -> String {
 ///
 /// # Errors
 /// 413 if it is larger than allowed; 400 if it ends early or does not come at all.
-pub async fn read(body: axum::body::Body) -> Result<Bytes, ApiError> {
-    let whole = Limited::new(body, REQUEST_BODY_BYTES_MAX).collect();
+pub async fn read(mut body: axum::body::Body) -> Result<Bytes, ApiError> {
+    let whole = async {
+        let collected = Limited::new(&mut body, REQUEST_BODY_BYTES_MAX).collect().await;
+        if collected.as_ref().is_err_and(|error| error.is::<LengthLimitError>()) {
+            discard(&mut body).await;
+        }
+        collected
+    };
     match tokio::time::timeout(REQUEST_BODY_TIME_MAX, whole).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::too_large(format!(
@@ -73,6 +79,16 @@ pub async fn read(body: axum::body::Body) -> Result<Bytes, ApiError> {
             "the request body did not arrive within {} seconds",
             REQUEST_BODY_TIME_MAX.as_secs()
         ))),
+    }
+}
+
+/// Takes in what is still on its way, within bounds: a client that is cut off while it sends does not see the answer.
+async fn discard(body: &mut axum::body::Body) {
+    let mut bytes = 0;
+    while bytes < REQUEST_BODY_DISCARDED_BYTES_MAX
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        bytes += frame.data_ref().map_or(0, Bytes::len);
     }
 }
 

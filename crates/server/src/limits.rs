@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Largest request body, as upstream limits it. Anything above is answered with 413.
 pub const REQUEST_BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// What is taken in and thrown away of a larger body, in bytes, so that its sender gets to read the refusal.
+pub const REQUEST_BODY_DISCARDED_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How long a client may take to send a request's body.
 pub const REQUEST_BODY_TIME_MAX: Duration = Duration::from_secs(60);
 /// Largest block of request headers, HTTP/1.1 and HTTP/2 alike.

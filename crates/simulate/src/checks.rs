@@ -93,7 +93,9 @@ impl Checks {
             let (old, new) = (change.old.as_deref(), change.new.as_deref());
             match (change.object().kind(), old, new) {
                 (Kind::Job, None, Some(job)) => self.job_is_created(job, before, after)?,
-                (Kind::Job, Some(old), Some(new)) => self.job_changed((old, new), (before, after), at)?,
+                (Kind::Job, Some(old), Some(new)) => {
+                    self.job_changed((old, new), (&committed.seen, after), at)?;
+                }
                 (Kind::CronJob, Some(old), Some(new)) => {
                     let by_controller = matches!(committed.origin, Origin::Controller(_));
                     self.cron_job_changed(old, new, by_controller)?;

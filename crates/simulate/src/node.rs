@@ -6,7 +6,7 @@ mod pod;
 mod status;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -71,6 +71,12 @@ pub type Behave = Box<dyn FnMut(&PodIdentity) -> Behaviour>;
 /// The node.
 pub struct Node {
     pods: BTreeMap<Arc<str>, Pod>,
+    /// When something is due on a pod.
+    due: BTreeSet<(SignedDuration, Arc<str>)>,
+    /// The pods of which there is something to tell and no report is on its way.
+    news: BTreeSet<Arc<str>>,
+    /// The pods of which a report is on its way.
+    reporting: BTreeSet<Arc<str>>,
     seen: HashMap<(Arc<str>, Option<u32>), u32>,
     behave: Behave,
 }
@@ -78,7 +84,14 @@ pub struct Node {
 impl Node {
     /// A node without pods.
     pub fn new(behave: Behave) -> Self {
-        Node { pods: BTreeMap::new(), seen: HashMap::new(), behave }
+        Node {
+            pods: BTreeMap::new(),
+            due: BTreeSet::new(),
+            news: BTreeSet::new(),
+            reporting: BTreeSet::new(),
+            seen: HashMap::new(),
+            behave,
+        }
     }
 
     /// Chooses behaviours anew: for pods that are yet to come.
@@ -97,10 +110,20 @@ impl Node {
                 return;
             }
             let behaviour = (self.behave)(&self.seen.identify(stored, &object));
-            self.pods.insert(uid.clone(), Pod::new(&object, behaviour, clock));
+            let pod = Pod::new(&object, behaviour, clock);
+            self.due.extend(pod.due().map(|due| (due, uid.clone())));
+            self.news.insert(uid.clone());
+            self.pods.insert(uid.clone(), pod);
         }
-        if let Some(pod) = self.pods.get_mut(uid).filter(|_| stored.meta().deleted.is_some()) {
-            pod.stop(clock);
+        if stored.meta().deleted.is_some() {
+            self.change(uid, |pod| pod.stop(clock));
+        }
+    }
+
+    /// The server died, and what was on its way to it is lost.
+    pub(crate) fn lose_reports(&mut self) {
+        for uid in std::mem::take(&mut self.reporting) {
+            self.change(&uid, |_| ());
         }
     }
 
@@ -108,7 +131,8 @@ impl Node {
     pub(crate) fn resync(&mut self, snapshot: &Snapshot, clock: &SimulatedClock) {
         let stored: BTreeMap<&Arc<str>, &Arc<Object>> =
             snapshot.list(Kind::Pod).map(|pod| (&pod.meta().uid, pod)).collect();
-        self.pods.retain(|uid, _| stored.contains_key(uid));
+        let gone: Vec<Arc<str>> = self.pods.keys().filter(|uid| !stored.contains_key(uid)).cloned().collect();
+        gone.iter().for_each(|uid| self.forget(uid));
         for pod in stored.values() {
             self.sync(pod, clock);
         }
@@ -116,37 +140,58 @@ impl Node {
 
     /// A pod is stored no more.
     pub(crate) fn forget(&mut self, uid: &Arc<str>) {
-        self.pods.remove(uid);
+        if let Some(due) = self.pods.remove(uid).and_then(|pod| pod.due()) {
+            self.due.remove(&(due, uid.clone()));
+        }
+        self.news.remove(uid);
+        self.reporting.remove(uid);
     }
 
     /// The machine restarts, and is up again at `up_at`: what runs ends with it.
     pub(crate) fn restart(&mut self, clock: &SimulatedClock, up_at: SignedDuration) {
-        self.pods.values_mut().for_each(|pod| pod.lose(clock, up_at));
+        let uids: Vec<Arc<str>> = self.pods.keys().cloned().collect();
+        for uid in uids {
+            self.change(&uid, |pod| pod.lose(clock, up_at));
+        }
     }
 
     /// Lets happen what is due, and says when something is due next.
     pub(crate) fn run(&mut self, clock: &SimulatedClock) -> Option<SignedDuration> {
-        self.pods.values_mut().filter_map(|pod| pod.run(clock)).min()
+        while let Some((due, uid)) = self.due.first().cloned() {
+            if due > clock.elapsed() {
+                return Some(due);
+            }
+            self.change(&uid, |pod| pod.go_on(clock));
+        }
+        None
     }
 
-    /// Whether there is something to tell of any pod.
-    pub(crate) fn has_news(&self) -> bool {
-        self.pods.values().any(Pod::has_news)
+    /// Changes a pod, and takes note of when something is due on it and whether there is something to tell of it.
+    fn change(&mut self, uid: &Arc<str>, what: impl FnOnce(&mut Pod)) {
+        let Some(pod) = self.pods.get_mut(uid) else { return };
+        let due = pod.due();
+        what(pod);
+        if pod.due() != due {
+            due.map(|due| self.due.remove(&(due, uid.clone())));
+            self.due.extend(pod.due().map(|due| (due, uid.clone())));
+        }
+        if pod.has_news() && !self.reporting.contains(uid) {
+            self.news.insert(uid.clone());
+        } else {
+            self.news.remove(uid);
+        }
     }
 
     /// Whether there is something to tell of a pod of which no report is on its way.
-    pub(crate) fn has_report(&self, is_on_its_way: impl Fn(&Arc<str>) -> bool) -> bool {
-        self.pods.iter().any(|(uid, pod)| pod.has_news() && !is_on_its_way(uid))
+    pub(crate) fn has_news(&self) -> bool {
+        !self.news.is_empty()
     }
 
     /// What there is to tell of one such pod: its UID, and the writes. What is stored already need not be told.
-    pub(crate) fn report(
-        &mut self,
-        snapshot: &Snapshot,
-        is_on_its_way: impl Fn(&Arc<str>) -> bool,
-    ) -> Option<(Arc<str>, Transaction)> {
-        let (uid, pod) = self.pods.iter_mut().find(|(uid, pod)| pod.has_news() && !is_on_its_way(uid))?;
-        let write = snapshot.get(&pod.key).filter(|stored| stored.meta().uid == *uid).and_then(|stored| {
+    pub(crate) fn report(&mut self, snapshot: &Snapshot) -> Option<(Arc<str>, Transaction)> {
+        let uid = self.news.pop_first()?;
+        let pod = self.pods.get(&uid)?;
+        let write = snapshot.get(&pod.key).filter(|stored| stored.meta().uid == uid).and_then(|stored| {
             let mut object: api::Pod = stored.decode();
             object.status = Some(status::status(&object, pod));
             if pod.has_ended() && object.metadata.deletion_timestamp.is_some() {
@@ -154,20 +199,30 @@ impl Node {
             }
             deletion::replace(stored, &Typed::from(object))
         });
-        if write.is_none() {
-            pod.settle();
-        }
-        Some((uid.clone(), Transaction { writes: vec![write?], ..Transaction::default() }))
+        let Some(write) = write else {
+            self.change(&uid, Pod::settle);
+            return None;
+        };
+        self.reporting.insert(uid.clone());
+        Some((uid, Transaction { writes: vec![write], ..Transaction::default() }))
+    }
+
+    /// A report was refused: there is still something to tell.
+    pub(crate) fn refused(&mut self, uid: &Arc<str>) {
+        self.reporting.remove(uid);
+        self.change(uid, |_| ());
     }
 
     /// A report was committed. What changed since is news again.
     pub(crate) fn told(&mut self, uid: &Arc<str>, snapshot: &Snapshot) {
-        let Some(pod) = self.pods.get_mut(uid) else { return };
-        let Some(stored) = snapshot.get(&pod.key).filter(|stored| stored.meta().uid == *uid) else { return };
-        let object: api::Pod = stored.decode();
-        if object.status.as_ref() == Some(&status::status(&object, pod)) {
-            pod.settle();
-        }
+        self.reporting.remove(uid);
+        self.change(uid, |pod| {
+            let stored = snapshot.get(&pod.key).filter(|stored| stored.meta().uid == *uid);
+            let object: Option<api::Pod> = stored.map(|stored| stored.decode());
+            if object.is_some_and(|object| object.status.as_ref() == Some(&status::status(&object, pod))) {
+                pod.settle();
+            }
+        });
     }
 
     /// How a pod ended, if this node ran it and it has.

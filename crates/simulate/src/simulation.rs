@@ -1,7 +1,7 @@
 //! A server in miniature: what the node's loop, the store's writer and the kubelet do, one small step at a time.
 
 use std::{
-    collections::{BTreeSet, HashSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -55,6 +55,8 @@ pub struct Commit {
 pub struct Committed {
     /// Whose it is.
     pub origin: Origin,
+    /// The objects when it was decided. Others may have been committed since.
+    pub seen: Snapshot,
     /// What it did.
     pub changes: Arc<[Change]>,
     /// What it added to the ledger.
@@ -83,6 +85,7 @@ pub enum Fate {
 
 struct Submission {
     origin: Origin,
+    seen: Snapshot,
     transaction: Transaction,
     tries: u32,
 }
@@ -100,8 +103,6 @@ pub struct Simulation {
     waiting: VecDeque<Submission>,
     /// The batch that is being written, and when it will be.
     writing: Option<(SignedDuration, Vec<Submission>)>,
-    /// Reports on their way.
-    reporting: HashSet<Arc<str>>,
     /// When what the disk refused is tried again.
     retry_at: SignedDuration,
     /// When the server comes back, while it is down.
@@ -128,7 +129,6 @@ impl Simulation {
             node: Node::new(behave),
             waiting: VecDeque::new(),
             writing: None,
-            reporting: HashSet::new(),
             retry_at: SignedDuration::MIN,
             back_at: None,
             latency_max: SignedDuration::ZERO,
@@ -227,7 +227,7 @@ impl Simulation {
         }
         let transaction = call.transaction(self.state.snapshot(), self.clock.now(), &mut self.ids)?;
         if !transaction.is_empty() {
-            self.submit(Submission { origin: Origin::Client(call), transaction, tries: 1 });
+            self.submit(Origin::Client(call), transaction);
         }
         Ok(())
     }
@@ -251,7 +251,7 @@ impl Simulation {
         self.back_at = Some(self.back_at.map_or(back_at, |at| at.max(back_at)));
         self.rest_told = false;
         self.waiting.clear();
-        self.reporting.clear();
+        self.node.lose_reports();
         self.queue = Queue::default();
         let (_, submissions) = self.writing.take()?;
         if fate == Fate::Lost || self.disk.full {
@@ -260,10 +260,10 @@ impl Simulation {
         let before = self.state.snapshot().clone();
         let mut batch = self.state.batch();
         let mut committed = Vec::new();
-        for Submission { origin, transaction, .. } in submissions {
+        for Submission { origin, seen, transaction, .. } in submissions {
             let ledger = transaction.ledger.clone();
             if let Ok(done) = batch.apply(transaction) {
-                committed.push(Committed { origin, changes: done.changes, ledger });
+                committed.push(Committed { origin, seen, changes: done.changes, ledger });
             }
         }
         self.disk.write(&batch).expect("the disk has room");
@@ -284,9 +284,14 @@ impl Simulation {
         }
     }
 
-    fn submit(&mut self, submission: Submission) {
+    fn submit(&mut self, origin: Origin, transaction: Transaction) {
+        self.submit_again(origin, transaction, 1);
+    }
+
+    fn submit_again(&mut self, origin: Origin, transaction: Transaction, tries: u32) {
         self.rest_told = false;
-        self.waiting.push_back(submission);
+        let seen = self.state.snapshot().clone();
+        self.waiting.push_back(Submission { origin, seen, transaction, tries });
     }
 
     /// Does one thing that can be done now; if there is none, says so, and lets time pass with the next call, up to
@@ -340,7 +345,7 @@ impl Simulation {
         if self.queue.is_ready() && self.queue.in_flight() < COMMITS_IN_FLIGHT_MAX {
             moves.insert(Move::Look);
         }
-        if self.retry_at <= elapsed && self.node.has_report(|uid| self.reporting.contains(uid)) {
+        if self.retry_at <= elapsed && self.node.has_news() {
             moves.insert(Move::Report);
         }
         match &self.writing {
@@ -369,11 +374,8 @@ impl Simulation {
                 Step::Looked(work)
             }),
             Move::Report => {
-                let reporting = &self.reporting;
-                let report = self.node.report(self.state.snapshot(), |uid| reporting.contains(uid));
-                let (uid, transaction) = report?;
-                self.reporting.insert(uid.clone());
-                self.submit(Submission { origin: Origin::Node(uid), transaction, tries: 1 });
+                let (uid, transaction) = self.node.report(self.state.snapshot())?;
+                self.submit(Origin::Node(uid), transaction);
                 Some(Step::Happened)
             }
             Move::Write => {
@@ -413,8 +415,7 @@ impl Simulation {
             return;
         }
         self.queue.start(work.clone());
-        let origin = Origin::Controller(work);
-        self.submit(Submission { origin, transaction: plan.transaction, tries: 1 });
+        self.submit(Origin::Controller(work), plan.transaction);
     }
 
     /// The batch is on the disk, or refused by it.
@@ -424,10 +425,10 @@ impl Simulation {
         let mut batch = self.state.batch();
         let mut committed = Vec::new();
         let mut answers = Vec::new();
-        for Submission { origin, transaction, tries } in submissions {
+        for Submission { origin, seen, transaction, tries } in submissions {
             let ledger = transaction.ledger.clone();
             let answer = batch.apply(transaction).map(|done| {
-                committed.push(Committed { origin: origin.clone(), changes: done.changes, ledger });
+                committed.push(Committed { origin: origin.clone(), seen, changes: done.changes, ledger });
             });
             answers.push((origin, tries, answer));
         }
@@ -474,19 +475,16 @@ impl Simulation {
                     self.queue.set_timer(&work, self.clock.now().checked_add(later).ok());
                 }
             }
-            Origin::Node(uid) => {
-                self.reporting.remove(&uid);
-                if refusal.is_none() {
-                    self.node.told(&uid, self.state.snapshot());
-                }
-            }
+            Origin::Node(uid) => match refusal {
+                None => self.node.told(&uid, self.state.snapshot()),
+                Some(_) => self.node.refused(&uid),
+            },
             Origin::Client(call) if refusal.is_some() && !is_disk && tries < CLIENT_TRIES_MAX => {
                 let decided = call.transaction(self.state.snapshot(), self.clock.now(), &mut self.ids);
                 if let Ok(transaction) = decided
                     && !transaction.is_empty()
                 {
-                    let origin = Origin::Client(call);
-                    self.submit(Submission { origin, transaction, tries: tries + 1 });
+                    self.submit_again(Origin::Client(call), transaction, tries + 1);
                 }
             }
             Origin::Client(_) => {}

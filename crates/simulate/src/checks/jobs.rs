@@ -11,11 +11,11 @@ use super::{
 };
 
 impl Checks {
-    /// A Job changed.
+    /// A Job changed: a decision on what was `seen`.
     pub(super) fn job_changed(
         &mut self,
         (old, new): (&Object, &Object),
-        (earlier, later): (&Snapshot, &Snapshot),
+        (seen, later): (&Snapshot, &Snapshot),
         at: Timestamp,
     ) -> Checked {
         if old.status_json() == new.status_json() {
@@ -41,7 +41,7 @@ impl Checks {
         }
         let both = now.condition("SuccessCriteriaMet").is_some() && now.condition("FailureTarget").is_some();
         ensure(!both, "a Job succeeds or fails", told)?;
-        verdict_is_justified(&before, &now, &self.reader.pods_of(old, earlier), told)
+        verdict_is_justified(&before, &now, &self.reader.pods_of(old, seen), told)
     }
 }
 

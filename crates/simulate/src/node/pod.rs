@@ -134,22 +134,17 @@ impl Pod {
         }
     }
 
-    /// Lets happen what is due, and says when something is due next.
-    pub(super) fn run(&mut self, clock: &SimulatedClock) -> Option<SignedDuration> {
-        loop {
-            let due = match self.stage {
-                Stage::Preparing(due) | Stage::Running { until: due, .. } => due?,
-                Stage::Waiting(due) => due,
-                Stage::Ended(_) => return None,
-            };
-            if due > clock.elapsed() {
-                return Some(due);
-            }
-            self.go_on(clock);
+    /// When something is due, if anything is.
+    pub(super) fn due(&self) -> Option<SignedDuration> {
+        match self.stage {
+            Stage::Preparing(due) | Stage::Running { until: due, .. } => due,
+            Stage::Waiting(due) => Some(due),
+            Stage::Ended(_) => None,
         }
     }
 
-    fn go_on(&mut self, clock: &SimulatedClock) {
+    /// Lets happen what is due now.
+    pub(super) fn go_on(&mut self, clock: &SimulatedClock) {
         match self.stage.clone() {
             Stage::Preparing(_) => self.start(clock),
             Stage::Waiting(_) => {

@@ -154,6 +154,9 @@ fn due(
     let earliest = deadline.and_then(|deadline| now.checked_sub(deadline).ok());
     let from = earliest.map_or(since, |earliest| earliest.max(since));
     let due = schedule.latest_within(from, now, &zone)?;
+    // Where upstream's library misreads a change of the clocks, it finds some times only from shortly before. Nobody
+    // waits for those.
+    schedule.between(since, due, &zone).find(|time| *time == due)?;
     // Upstream extrapolates from the first two times; where they are not typical, it may look too late.
     let first = schedule.next_after(from, &zone)?;
     let second = schedule.next_after(first, &zone)?;

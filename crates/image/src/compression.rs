@@ -14,19 +14,54 @@ const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
 const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 const BUFFER_BYTES: usize = 64 << 10;
 
+/// How an archive is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compression {
+    Plain,
+    Gzip,
+    Zstd,
+}
+
+impl Compression {
+    /// Reads the first bytes of an archive.
+    pub fn of(archive: &mut impl Read) -> io::Result<Self> {
+        let mut magic = Vec::new();
+        archive.take(ZSTD_MAGIC.len() as u64).read_to_end(&mut magic)?;
+        Ok(Self::by_magic(&magic))
+    }
+
+    /// What it adds to the media type of a layer.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Gzip => "+gzip",
+            Self::Zstd => "+zstd",
+        }
+    }
+
+    fn by_magic(head: &[u8]) -> Self {
+        if head.starts_with(GZIP_MAGIC) {
+            Self::Gzip
+        } else if head.starts_with(ZSTD_MAGIC) {
+            Self::Zstd
+        } else {
+            Self::Plain
+        }
+    }
+}
+
 /// The archive inside, whatever it is compressed with.
 pub(crate) fn decompressed<'a>(archive: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut head = BufReader::with_capacity(BUFFER_BYTES, archive);
-    let magic = head.fill_buf()?;
-    if magic.starts_with(GZIP_MAGIC) {
-        return Ok(Box::new(MultiGzDecoder::new(head)));
-    }
-    if magic.starts_with(ZSTD_MAGIC) {
-        let mut decoder = zstd::stream::read::Decoder::with_buffer(head)?;
-        decoder.window_log_max(ZSTD_WINDOW_LOG2_BYTES_MAX)?;
-        return Ok(Box::new(decoder));
-    }
-    Ok(Box::new(head))
+    Ok(match Compression::by_magic(head.fill_buf()?) {
+        Compression::Plain => Box::new(head),
+        Compression::Gzip => Box::new(MultiGzDecoder::new(head)),
+        Compression::Zstd => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(head)?;
+            decoder.window_log_max(ZSTD_WINDOW_LOG2_BYTES_MAX)?;
+            Box::new(decoder)
+        }
+    })
 }
 
 /// How many more bytes may be read; shared by the reader and whoever sets the bound.

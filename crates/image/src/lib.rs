@@ -7,6 +7,7 @@
 //! * [`archive`] reads and writes what `docker save` and `skopeo copy` write and read.
 //! * [`policy`] decides whether and when to pull; it is pure.
 
+pub mod archive;
 mod compression;
 mod digest;
 mod error;
@@ -16,9 +17,11 @@ mod manifest;
 mod merged;
 pub mod policy;
 mod reference;
+mod registry;
 mod store;
 
 pub use digest::Digest;
 pub use error::{Error, Result};
 pub use reference::{DEFAULT_REGISTRY, Reference};
+pub use registry::{Credentials, OnProgress, Progress, Registry, docker_credentials};
 pub use store::{Freed, Image, Listed, Store};

@@ -27,6 +27,11 @@ pub const ENTRY_NAME_BYTES_MAX: usize = 255;
 /// Largest window a zstd frame may ask for, as a power of two of bytes (128 MiB, as `zstd -d` allows).
 pub const ZSTD_WINDOW_LOG2_BYTES_MAX: u32 = 27;
 
+/// Most entries of an archive of images.
+pub const ARCHIVE_ENTRIES_MAX: u64 = 10_000;
+/// Most bytes of an archive of images once decompressed.
+pub const ARCHIVE_BYTES_MAX: u64 = 256 << 30;
+
 /// Most symbolic links followed while one path is looked up through the layers, as the kernel's limit.
 pub const SYMLINKS_MAX: usize = 40;
 /// Most bytes read of `/etc/passwd` and `/etc/group` of an image, each.

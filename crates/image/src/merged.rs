@@ -39,11 +39,11 @@ pub(crate) fn open_directory(parent: impl AsFd, name: &OsStr) -> rustix::io::Res
     rustix::fs::openat(parent, name, flags, Mode::empty())
 }
 
-/// One step of a path: the directories of that name in all layers that contribute, topmost first. Empty where there
-/// is nothing of that name yet.
+/// One step of a path: a directory, and what the topmost layer that has it says about it. None where there is nothing of
+/// that name yet.
 pub(crate) struct Step {
     pub name: OsString,
-    pub directories: Vec<OwnedFd>,
+    pub stat: Option<Stat>,
 }
 
 enum Found {
@@ -99,22 +99,27 @@ impl Merged {
         }
     }
 
+    /// Only the directories of the last step are open at any time: an archive decides how long the way is.
     fn walk(&self, path: &[u8]) -> io::Result<End> {
         let mut ahead: VecDeque<Vec<u8>> = components(path).collect();
         let mut steps: Vec<Step> = Vec::new();
+        let mut here: Vec<OwnedFd> = self.descend(&steps)?;
         let mut links = 0;
         while let Some(name) = ahead.pop_front() {
             if name == b".." {
                 steps.pop();
+                here = self.descend(&steps)?;
                 continue;
             }
-            let here = steps.last().map_or(&self.roots, |step| &step.directories);
-            match look_up(here, OsStr::from_bytes(&name))? {
+            match look_up(&here, OsStr::from_bytes(&name))? {
                 Found::Nothing => {
-                    steps.push(Step { name: OsString::from_vec(name), directories: Vec::new() })
+                    steps.push(Step { name: OsString::from_vec(name), stat: None });
+                    here.clear();
                 }
                 Found::Directory(directories) => {
-                    steps.push(Step { name: OsString::from_vec(name), directories })
+                    let stat = directories.first().map(rustix::fs::fstat).transpose()?;
+                    steps.push(Step { name: OsString::from_vec(name), stat });
+                    here = directories;
                 }
                 Found::File(handle) if ahead.is_empty() => return Ok(End::File(handle)),
                 Found::File(_) => return Err(Errno::NOTDIR.into()),
@@ -125,6 +130,7 @@ impl Merged {
                     }
                     if target.starts_with(b"/") {
                         steps.clear();
+                        here = self.descend(&steps)?;
                     }
                     let rest = std::mem::take(&mut ahead);
                     ahead = components(&target).chain(rest).collect();
@@ -132,6 +138,18 @@ impl Merged {
             }
         }
         Ok(End::Directory(steps))
+    }
+
+    /// The directories at the end of a way that has no links.
+    fn descend(&self, steps: &[Step]) -> io::Result<Vec<OwnedFd>> {
+        let mut here = self.roots.iter().map(OwnedFd::try_clone).collect::<io::Result<Vec<_>>>()?;
+        for step in steps {
+            here = match look_up(&here, &step.name)? {
+                Found::Directory(directories) => directories,
+                _ => Vec::new(),
+            };
+        }
+        Ok(here)
     }
 }
 

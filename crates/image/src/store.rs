@@ -25,8 +25,8 @@ use std::{
 };
 
 pub use self::garbage::Freed;
+pub(crate) use self::names::Named;
 use self::names::Names;
-pub(crate) use self::{blobs::BlobWriter, names::Named};
 use crate::{
     Digest, Error, Reference, Result,
     layer::{self, Bounds, Owners},

@@ -201,7 +201,7 @@ impl Tree {
             here = match open_directory(&here, &step.name) {
                 Ok(inner) => inner,
                 Err(_) => {
-                    let attributes = self.as_below(step.directories.first())?;
+                    let attributes = self.as_below(step.stat.as_ref());
                     let inner = self.make_directory(&here, &step.name)?;
                     self.dress_directory(&inner, &so_far, &attributes)?;
                     inner
@@ -211,19 +211,13 @@ impl Tree {
         Ok(here)
     }
 
-    fn as_below(&self, below: Option<&OwnedFd>) -> io::Result<Attributes> {
+    fn as_below(&self, below: Option<&Stat>) -> Attributes {
         let kept = self.owners == Owners::Kept;
-        let Some(below) = below else {
-            let owner = kept.then_some((0, 0));
-            return Ok(Attributes { mode: IMPLICIT_MODE, owner, modified_seconds: 0, extended: Vec::new() });
+        let (mode, owner, modified_seconds) = match below {
+            Some(stat) => (stat.st_mode & 0o7777, (stat.st_uid, stat.st_gid), stat.st_mtime),
+            None => (IMPLICIT_MODE, (0, 0), 0),
         };
-        let stat = rustix::fs::fstat(below)?;
-        Ok(Attributes {
-            mode: stat.st_mode & 0o7777,
-            owner: kept.then_some((stat.st_uid, stat.st_gid)),
-            modified_seconds: stat.st_mtime,
-            extended: Vec::new(),
-        })
+        Attributes { mode, owner: kept.then_some(owner), modified_seconds, extended: Vec::new() }
     }
 
     /// A directory of this name, whatever was there.

@@ -54,6 +54,12 @@ impl Store {
         Ok(digest)
     }
 
+    /// A file without a name, for what is only on the way.
+    pub(crate) fn scratch_file(&self) -> Result<File> {
+        let tmp = self.root.join("tmp");
+        tempfile::tempfile_in(&tmp).map_err(Error::io(format!("make a file in {}", tmp.display())))
+    }
+
     pub(crate) fn blob_writer(&self) -> Result<BlobWriter> {
         let tmp = self.root.join("tmp");
         let file = tempfile::Builder::new().prefix("blob-").tempfile_in(&tmp);

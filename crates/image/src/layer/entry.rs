@@ -1,6 +1,11 @@
 //! What an entry of an archive asks for: a checked name, a mode, owners, a time and extended attributes.
 
-use std::{ffi::OsString, io::Read, os::unix::ffi::OsStringExt as _, path::PathBuf};
+use std::{
+    ffi::OsString,
+    io::{self, Read},
+    os::unix::ffi::OsStringExt as _,
+    path::PathBuf,
+};
 
 use super::Owners;
 use crate::limits::{ENTRY_NAME_BYTES_MAX, ENTRY_PATH_BYTES_MAX};
@@ -92,18 +97,28 @@ pub(super) fn attributes<R: Read>(
 ) -> Result<Attributes, String> {
     let extended = extended(entry, owners)?;
     let header = entry.header();
-    let mode = header.mode().map_err(|e| e.to_string())? & 0o7777;
-    let id = |id: std::io::Result<u64>| {
-        let id = id.map_err(|e| e.to_string())?;
+    let fields = header.as_old();
+    let mode = number(header.mode().map(u64::from), &fields.mode)?;
+    let mode = u32::try_from(mode & 0o7777).unwrap_or_default();
+    let id = |value, field: &[u8]| {
+        let id = number(value, field)?;
         // The highest number means "no change" to the system.
         u32::try_from(id).ok().filter(|id| *id != u32::MAX).ok_or(format!("{id} is not a user or group"))
     };
     let (mode, owner) = match owners {
-        Owners::Kept => (mode, Some((id(header.uid())?, id(header.gid())?))),
+        Owners::Kept => (mode, Some((id(header.uid(), &fields.uid)?, id(header.gid(), &fields.gid)?))),
         Owners::Squashed => (mode & !SET_ID_BITS, None),
     };
     let modified_seconds = header.mtime().ok().and_then(|t| i64::try_from(t).ok()).unwrap_or(0);
     Ok(Attributes { mode, owner, modified_seconds, extended })
+}
+
+/// A number of a header. A field left blank is zero, as other readers of tar archives have it.
+fn number(value: io::Result<u64>, field: &[u8]) -> Result<u64, String> {
+    match value {
+        Err(_) if field.iter().all(|b| matches!(b, 0 | b' ')) => Ok(0),
+        value => value.map_err(|e| e.to_string()),
+    }
 }
 
 /// Attributes that mean the same on every machine. Those of overlay mounts would let an archive forge whiteouts and

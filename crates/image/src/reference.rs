@@ -185,8 +185,8 @@ fn check_component(component: &str) -> Result<(), String> {
     }
     let letter = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let bytes = component.as_bytes();
-    let valid = bytes.first().is_some_and(|b| letter(b))
-        && bytes.last().is_some_and(|b| letter(b))
+    let valid = bytes.first().is_some_and(letter)
+        && bytes.last().is_some_and(letter)
         && bytes
             .split(|b| letter(b))
             .all(|run| matches!(run, b"" | b"." | b"_" | b"__") || run.iter().all(|b| *b == b'-'));

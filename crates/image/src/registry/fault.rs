@@ -17,22 +17,27 @@ pub(super) fn explain(reference: &Reference, error: OciDistributionError) -> Err
         E::AuthenticationFailure(said) => {
             denied(reference, format!("no access token was given ({})", shown(&said)))
         }
-        E::ServerError { code: code @ (401 | 403), .. } => {
-            denied(reference, format!("it answers with status {code}"))
-        }
-        E::ServerError { code: 404, .. } | E::ImageManifestNotFoundError(_) => {
-            absent(reference, "it does not know the name".to_owned())
-        }
-        E::ServerError { code, message, .. } if code >= 500 => {
-            unavailable(reference, format!("it answers with status {code} ({})", shown(&message)))
-        }
-        E::ServerError { code, message, .. } => {
-            transfer(reference, format!("the registry answers with status {code} ({})", shown(&message)))
-        }
+        E::ImageManifestNotFoundError(_) => absent(reference, "it does not know the name".to_owned()),
+        E::ServerError { code, message, .. } => answered(reference, code, &message),
         E::RegistryError { envelope, .. } => refused(reference, &envelope),
-        E::RequestError(error) => unavailable(reference, root_cause(&error)),
+        E::RequestError(error) => match error.status() {
+            Some(status) => answered(reference, status.as_u16(), ""),
+            None => unavailable(reference, root_cause(&error)),
+        },
         E::IoError(error) => broken_off(reference, &error),
         other => transfer(reference, shown(&other.to_string())),
+    }
+}
+
+/// The error for an answer with this status.
+fn answered(reference: &Reference, code: u16, said: &str) -> Error {
+    let said = if said.is_empty() { String::new() } else { format!(" ({})", shown(said)) };
+    let cause = format!("it answers with status {code}{said}");
+    match code {
+        401 | 403 => denied(reference, cause),
+        404 => absent(reference, cause),
+        500.. => unavailable(reference, cause),
+        _ => transfer(reference, format!("the registry refuses: {cause}")),
     }
 }
 

@@ -28,12 +28,13 @@ impl<'a> Writer<'a> {
     }
 
     fn file(&mut self, path: &str, length: u64, content: impl Read) -> Result<()> {
-        let mut header = Header::new_ustar();
-        header.set_entry_type(EntryType::Regular);
-        header.set_size(length);
-        header.set_mode(0o644);
-        header.set_mtime(0);
+        let mut header = header(EntryType::Regular, 0o644, length);
         self.tar.append_data(&mut header, path, content).map_err(Error::io(self.what.clone()))
+    }
+
+    fn directory(&mut self, path: &str) -> Result<()> {
+        let mut header = header(EntryType::Directory, 0o755, 0);
+        self.tar.append_data(&mut header, path, io::empty()).map_err(Error::io(self.what.clone()))
     }
 
     fn json(&mut self, path: &str, document: &impl Serialize) -> Result<()> {
@@ -46,6 +47,17 @@ impl<'a> Writer<'a> {
         let finished = self.tar.finish().and_then(|()| self.tar.get_mut().flush());
         finished.map_err(Error::io(self.what))
     }
+}
+
+fn header(kind: EntryType, mode: u32, length: u64) -> Header {
+    let mut header = Header::new_ustar();
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_size(length);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header
 }
 
 pub(super) fn docker(
@@ -108,6 +120,8 @@ pub(super) fn oci(
     };
     let index = Index { schema_version: 2, media_type: Some(OCI_INDEX.to_owned()), manifests: vec![entry] };
     writer.json(INDEX_FILE, &index)?;
+    writer.directory("blobs/")?;
+    writer.directory("blobs/sha256/")?;
     writer.file(&blob_path(digest), bytes.len() as u64, bytes.as_slice())?;
     let mut written = HashSet::new();
     for blob in std::iter::once(&manifest.config).chain(&manifest.layers) {

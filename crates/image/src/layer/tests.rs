@@ -118,6 +118,14 @@ impl World {
     }
 }
 
+impl Drop for World {
+    fn drop(&mut self) {
+        // What a layer forbids to its owner, the temporary directory could not remove.
+        let above = fs::File::open(self.dir.path()).unwrap();
+        let _ = remove_tree(std::os::fd::AsFd::as_fd(&above), "layer".as_ref());
+    }
+}
+
 fn is_root() -> bool {
     Owners::of_this_process() == Owners::Kept
 }

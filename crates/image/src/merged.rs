@@ -246,7 +246,7 @@ mod tests {
         let (_dir, paths) = layers();
         symlink("b", paths[0].join("etc/a")).unwrap();
         symlink("a", paths[0].join("etc/b")).unwrap();
-        let etc = fs::File::open(paths[1].join("etc")).unwrap();
+        let etc = File::open(paths[1].join("etc")).unwrap();
         rustix::fs::mknodat(&etc, "passwd", FileType::Fifo, Mode::RUSR, 0).unwrap();
         assert_eq!(read(&paths, "/etc/a"), None);
         assert_eq!(read(&paths, "/etc/passwd"), None);
@@ -256,7 +256,7 @@ mod tests {
     fn whiteouts_hide_what_is_below() {
         let (_dir, paths) = layers();
         fs::write(paths[0].join("etc/passwd"), "low").unwrap();
-        let etc = fs::File::open(paths[1].join("etc")).unwrap();
+        let etc = File::open(paths[1].join("etc")).unwrap();
         rustix::fs::mknodat(&etc, "passwd", FileType::CharacterDevice, Mode::empty(), 0).unwrap();
         assert_eq!(read(&paths, "/etc/passwd"), None);
     }

@@ -84,10 +84,12 @@ impl Registry {
         on_progress: OnProgress,
     ) -> Result<Image> {
         let remote = self.remote(reference, credentials)?;
-        let _hold = blocking(store, Store::hold).await?;
+        let hold = blocking(store, Store::hold).await?;
         let named = remote.pull_blobs(store, on_progress).await?;
         let reference = reference.clone();
         blocking(store, move |store| {
+            // Goes on when nobody waits for the pull any more, so it must hold on its own.
+            let _hold = hold;
             store.unpack(&named.manifest)?;
             store.name(&reference, named)?;
             store.image(&reference)?.ok_or_else(|| Error::NotStored { name: reference.to_string() })
@@ -137,6 +139,10 @@ impl Registry {
             user_agent: USER_AGENT,
             ..ClientConfig::default()
         };
+        // Without authorities the client cannot be made, not even for plain HTTP: oci-client 0.18 panics.
+        if rustls_native_certs::load_native_certs().certs.is_empty() {
+            return Err(fault::no_authorities(reference));
+        }
         let client = Client::try_from(config).map_err(|e| explain(reference, e))?;
         let auth = credentials
             .map_or(RegistryAuth::Anonymous, |c| RegistryAuth::Basic(c.user.clone(), c.password.clone()));

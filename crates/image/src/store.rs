@@ -100,6 +100,9 @@ impl Store {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
             made.map_err(Error::io(format!("make {}", path.display())))?;
         }
+        // Layers have files that act for their owner whoever executes them.
+        let closed = fs::set_permissions(&root, fs::Permissions::from_mode(0o700));
+        closed.map_err(Error::io(format!("close {} to others", root.display())))?;
         Ok(Self { root, owners: Owners::of_this_process() })
     }
 

@@ -7,7 +7,9 @@ mod world;
 
 use std::{path::Path, process::Command, sync::Arc};
 
-use cronlet_image::{Credentials, Digest, Error, OnProgress, Reference, Registry, archive, archive::Format};
+use cronlet_image::{
+    Credentials, Digest, Error, OnProgress, Reference, Registry, archive, archive::Format, docker_credentials,
+};
 
 use self::world::{PASSWORD, USER, World, busybox_archive, found, nobody, store};
 
@@ -97,6 +99,25 @@ async fn a_registry_that_is_not_there_is_unavailable() {
     assert!(error.to_string().to_lowercase().contains("refused"), "{error}");
 }
 
+#[test]
+fn a_machine_without_certificates_is_told_what_to_install() {
+    const CHILD: &str = "CRONLET_TEST_WITHOUT_CERTIFICATES";
+    const TEST: &str = "a_machine_without_certificates_is_told_what_to_install";
+    let dir = tempfile::tempdir().unwrap();
+    if std::env::var_os(CHILD).is_none() {
+        let (one, none) = (Path::new("1"), Path::new("/dev/null"));
+        execute_alone(TEST, &[(CHILD, one), ("SSL_CERT_FILE", none), ("SSL_CERT_DIR", dir.path())]);
+        return;
+    }
+    world::install_tls();
+    let (_dir, store) = store();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let reference: Reference = format!("{}/app", nobody()).parse().unwrap();
+    let pulled = runtime.block_on(Registry::default().pull(&store, &reference, None, quiet()));
+    let error = pulled.unwrap_err().to_string();
+    assert!(error.contains("package ca-certificates"), "{error}");
+}
+
 #[tokio::test]
 async fn an_index_leads_to_the_image_for_this_machine() {
     let Some(world) = World::start("an_index_leads_to_the_image_for_this_machine") else { return };
@@ -173,6 +194,36 @@ async fn a_registry_that_lies_is_found_out() {
         assert_eq!(pulled.is_ok(), lie == liar::Lie::None, "{lie:?}: {pulled:?}");
         assert_eq!(other.list().unwrap().len(), usize::from(lie == liar::Lie::None));
     }
+}
+
+#[test]
+fn what_docker_login_stored_is_found_by_registry() {
+    const CHILD: &str = "CRONLET_TEST_READS_DOCKER_CONFIG";
+    const TEST: &str = "what_docker_login_stored_is_found_by_registry";
+    if std::env::var_os(CHILD).is_some() {
+        let stored = docker_credentials("localhost:5000").unwrap();
+        assert_eq!((stored.user.as_str(), stored.password.as_str()), ("me", "pass:word"));
+        assert_eq!(docker_credentials("docker.io").unwrap().user, "hub");
+        assert_eq!(docker_credentials("example.com"), None);
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    // me:pass:word and hub:x in base64.
+    let config = r#"{"auths":{"localhost:5000":{"auth":"bWU6cGFzczp3b3Jk"},
+                     "https://index.docker.io/v1/":{"auth":"aHViOng="}}}"#;
+    std::fs::write(dir.path().join("config.json"), config).unwrap();
+    execute_alone(TEST, &[(CHILD, Path::new("1")), ("DOCKER_CONFIG", dir.path())]);
+}
+
+/// Executes one test in a process of its own: the environment of one with threads cannot be changed.
+fn execute_alone(test: &str, environment: &[(&str, &Path)]) {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test])
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }
 
 /// All blobs of a store, by digest.

@@ -90,7 +90,7 @@ fn both_formats_come_back_as_the_same_image_and_are_the_same_bytes_each_time() {
         assert_eq!(write(), write());
         let other = World::new();
         let names = import(&other.store, &other.write("exported.tar", &write()), None).unwrap();
-        assert_eq!(names, [reference.clone()]);
+        assert_eq!(names, std::slice::from_ref(&reference));
         let after = other.store.image(&reference).unwrap().unwrap();
         assert_eq!((after.id, after.manifest_digest), (before.id.clone(), before.manifest_digest.clone()));
     }
@@ -108,7 +108,7 @@ fn a_layout_in_a_directory_is_imported_under_the_name_given() {
 
     let other = World::new();
     let name: Reference = "localhost:5000/mine".parse().unwrap();
-    assert_eq!(import(&other.store, &layout, Some(&name)).unwrap(), [name.clone()]);
+    assert_eq!(import(&other.store, &layout, Some(&name)).unwrap(), std::slice::from_ref(&name));
     assert!(other.store.image(&name).unwrap().is_some());
 
     // A tag alone does not say of what.

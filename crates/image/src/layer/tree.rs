@@ -374,12 +374,12 @@ fn times(attributes: &Attributes) -> Timestamps {
     Timestamps { last_access: time, last_modification: time }
 }
 
-/// Owner, then mode, then attributes: a change of owner takes set-ID bits and capabilities away, and must.
+/// A change of owner takes set-ID bits and capabilities away, so it comes first. The mode comes last: it may forbid to
+/// set attributes.
 fn dress(file: impl AsFd, attributes: &Attributes, mode: u32) -> io::Result<()> {
     if let Some((user, group)) = attributes.owner {
         rustix::fs::fchown(&file, Some(Uid::from_raw(user)), Some(Gid::from_raw(group)))?;
     }
-    rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
     for (name, value) in &attributes.extended {
         match rustix::fs::fsetxattr(&file, name.as_str(), value, XattrFlags::empty()) {
             // A file system without attributes; the image is usable all the same.
@@ -387,7 +387,7 @@ fn dress(file: impl AsFd, attributes: &Attributes, mode: u32) -> io::Result<()> 
             other => other?,
         }
     }
-    Ok(())
+    Ok(rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?)
 }
 
 fn dress_by_name(parent: &OwnedFd, name: &OsStr, attributes: &Attributes) -> io::Result<()> {

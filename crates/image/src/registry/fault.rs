@@ -41,6 +41,13 @@ fn answered(reference: &Reference, code: u16, said: &str) -> Error {
     }
 }
 
+/// The error where TLS cannot be used at all.
+pub(super) fn no_authorities(reference: &Reference) -> Error {
+    let cause =
+        "this machine has no CA certificates; install them (package ca-certificates), or set SSL_CERT_FILE";
+    transfer(reference, cause.to_owned())
+}
+
 /// The error for a transfer that ended early.
 pub(super) fn broken_off(reference: &Reference, error: &io::Error) -> Error {
     let cause = error.get_ref().map_or_else(|| error.to_string(), |inner| root_cause(inner));

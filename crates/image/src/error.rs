@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::Reference;
+
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -52,6 +54,14 @@ pub enum Error {
         /// The full name that was looked up.
         name: String,
     },
+    /// An image was transferred, but cannot be used or stored.
+    #[error("image {image} cannot be used: {cause}")]
+    Unusable {
+        /// The full name of the image.
+        image: String,
+        /// What went wrong with it.
+        cause: Box<Error>,
+    },
     /// Images are being pulled or imported, so nothing can be collected now.
     #[error("images are being pulled or imported; collect garbage when that is done")]
     Busy,
@@ -97,6 +107,7 @@ impl Error {
             Self::InvalidImageName { .. } => "InvalidImageName",
             Self::RegistryUnavailable { .. } => "RegistryUnavailable",
             Self::Incomplete { .. } => "ImageInspectError",
+            Self::Unusable { cause, .. } => cause.reason(),
             _ => "ErrImagePull",
         }
     }
@@ -105,6 +116,16 @@ impl Error {
     pub(crate) fn io<E: Into<io::Error>>(action: impl Into<String>) -> impl FnOnce(E) -> Self {
         let action = action.into();
         move |source| Self::Io { action, source: source.into() }
+    }
+
+    /// The error with the image named, if it does not name it.
+    pub(crate) fn of(self, image: &Reference) -> Self {
+        match self {
+            Self::Io { .. } | Self::Layer { .. } | Self::Malformed { .. } | Self::Incomplete { .. } => {
+                Self::Unusable { image: image.to_string(), cause: Box::new(self) }
+            }
+            named => named,
+        }
     }
 
     pub(crate) fn malformed(what: impl Into<String>, problem: impl Into<String>) -> Self {

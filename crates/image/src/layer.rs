@@ -120,6 +120,12 @@ fn place<R: Read>(
         Named::Opaque(directory) => return tree.opaque(&directory).map_err(text),
         Named::Whiteout(name) => return tree.whiteout(&name).map_err(text),
         Named::Plain(name) => match kind {
+            // Other readers take what follows for the next entry: the archive would be two archives in one.
+            EntryType::Symlink | EntryType::Link | EntryType::Fifo | EntryType::Directory
+                if entry.size() > 0 =>
+            {
+                return Err("content where there can be none".to_owned());
+            }
             // Archives from before POSIX know directories by the slash at the end.
             EntryType::Regular if path.ends_with(b"/") => tree.directory(&name, &attributes).map_err(text)?,
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {

@@ -201,3 +201,44 @@ impl Config {
         chain
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn index(entries: &[(&str, &str)]) -> Index {
+        let manifests = entries.iter().map(|(os, architecture)| {
+            let digest = Digest::of(format!("{os} {architecture}").as_bytes());
+            let (os, architecture) = ((*os).to_owned(), (*architecture).to_owned());
+            let platform = Some(Platform { os, architecture, variant: None });
+            Descriptor { media_type: OCI_MANIFEST.to_owned(), digest, size: 1, platform, annotations: None }
+        });
+        Index { schema_version: 2, media_type: None, manifests: manifests.collect() }
+    }
+
+    #[test]
+    fn the_platform_is_linux_on_this_architecture() {
+        let here = architecture();
+        let index = index(&[("windows", here), ("unknown", "unknown"), ("linux", "vax"), ("linux", here)]);
+        let chosen = index.for_this_machine("test").unwrap();
+        assert_eq!(chosen.digest, index.manifests[3].digest);
+    }
+
+    #[test]
+    fn an_image_for_others_only_says_for_whom() {
+        let error = index(&[("linux", "vax"), ("windows", "amd64")]).for_this_machine("test").unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(architecture()) && text.contains("linux/vax, windows/amd64"), "{text}");
+    }
+
+    #[test]
+    fn a_document_that_could_be_read_in_two_ways_is_refused() {
+        for text in [
+            r#"{"schemaVersion":2,"manifests":[],"layers":[]}"#,
+            r#"{"schemaVersion":1,"fsLayers":[]}"#,
+            "[]",
+        ] {
+            assert!(Document::read("test", text.as_bytes()).is_err(), "{text}");
+        }
+    }
+}

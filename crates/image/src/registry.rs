@@ -84,17 +84,7 @@ impl Registry {
         on_progress: OnProgress,
     ) -> Result<Image> {
         let remote = self.remote(reference, credentials)?;
-        let hold = blocking(store, Store::hold).await?;
-        let named = remote.pull_blobs(store, on_progress).await?;
-        let reference = reference.clone();
-        blocking(store, move |store| {
-            // Goes on when nobody waits for the pull any more, so it must hold on its own.
-            let _hold = hold;
-            store.unpack(&named.manifest)?;
-            store.name(&reference, named)?;
-            store.image(&reference)?.ok_or_else(|| Error::NotStored { name: reference.to_string() })
-        })
-        .await
+        remote.pull(store, on_progress).await.map_err(|e| e.of(reference))
     }
 
     /// Pushes a stored image to the registry in its name, with two blobs at a time. What is there already is not
@@ -151,6 +141,20 @@ impl Registry {
 }
 
 impl Remote {
+    async fn pull(&self, store: &Store, on_progress: OnProgress) -> Result<Image> {
+        let hold = blocking(store, Store::hold).await?;
+        let named = self.pull_blobs(store, on_progress).await?;
+        let reference = self.reference.clone();
+        blocking(store, move |store| {
+            // Goes on when nobody waits for the pull any more, so it must hold on its own.
+            let _hold = hold;
+            store.unpack(&named.manifest)?;
+            store.name(&reference, named)?;
+            store.image(&reference)?.ok_or_else(|| Error::NotStored { name: reference.to_string() })
+        })
+        .await
+    }
+
     async fn pull_blobs(&self, store: &Store, on_progress: OnProgress) -> Result<Named> {
         let (bytes, digest) = self.document(&self.reference).await?;
         let what = format!("what the registry has as {}", self.reference);

@@ -118,6 +118,51 @@ fn a_machine_without_certificates_is_told_what_to_install() {
     assert!(error.contains("package ca-certificates"), "{error}");
 }
 
+#[test]
+fn registries_elsewhere_are_spoken_to_over_tls_and_must_be_trusted() {
+    const CHILD: &str = "CRONLET_TEST_SPEAKS_TLS";
+    const TEST: &str = "registries_elsewhere_are_spoken_to_over_tls_and_must_be_trusted";
+    // An address of this machine that is not loopback; nothing is sent.
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    if socket.connect("192.0.2.1:9").is_err() {
+        world::not_run(TEST, "this machine has no network");
+        return;
+    }
+    let host = socket.local_addr().unwrap().ip().to_string();
+    let Some(tls) = std::env::var_os(CHILD) else {
+        for (trusted, is_trusted) in [("cert.pem", true), ("other.pem", false)] {
+            let dir = tempfile::tempdir().unwrap();
+            let made = rcgen::generate_simple_self_signed([host.clone()]).unwrap();
+            let other = rcgen::generate_simple_self_signed([host.clone()]).unwrap();
+            std::fs::write(dir.path().join("cert.pem"), made.cert.pem()).unwrap();
+            std::fs::write(dir.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+            std::fs::write(dir.path().join("other.pem"), other.cert.pem()).unwrap();
+            std::fs::write(dir.path().join("trusted"), is_trusted.to_string()).unwrap();
+            let empty = dir.path().join("empty");
+            std::fs::create_dir(&empty).unwrap();
+            let roots = dir.path().join(trusted);
+            let environment = [(CHILD, dir.path()), ("SSL_CERT_FILE", &roots), ("SSL_CERT_DIR", &empty)];
+            execute_alone(TEST, &environment);
+        }
+        return;
+    };
+    let tls = Path::new(&tls);
+    let Some(world) = World::start_at(TEST, &host, Some(tls)) else { return };
+    let reference = world.reference("team/busybox:1");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let pushed = runtime.block_on(world.push(&reference));
+    if std::fs::read_to_string(tls.join("trusted")).unwrap() == "true" {
+        pushed.unwrap();
+        let (_dir, other) = store();
+        let registry = Registry::default();
+        let pull = registry.pull(&other, &reference, Some(&world.credentials), quiet());
+        runtime.block_on(pull).unwrap();
+    } else {
+        let error = pushed.unwrap_err();
+        assert!(error.to_string().contains("certificate"), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn an_index_leads_to_the_image_for_this_machine() {
     let Some(world) = World::start("an_index_leads_to_the_image_for_this_machine") else { return };
@@ -192,6 +237,9 @@ async fn a_registry_that_lies_is_found_out() {
         let reference: Reference = format!("{address}/app@{}", image.manifest_digest).parse().unwrap();
         let pulled = Registry::default().pull(&other, &reference, None, quiet()).await;
         assert_eq!(pulled.is_ok(), lie == liar::Lie::None, "{lie:?}: {pulled:?}");
+        if let Err(error) = pulled {
+            assert!(error.to_string().contains(&reference.to_string()), "{lie:?}: {error}");
+        }
         assert_eq!(other.list().unwrap().len(), usize::from(lie == liar::Lie::None));
     }
 }

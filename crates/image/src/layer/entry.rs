@@ -16,6 +16,8 @@ const OPAQUE: &[u8] = b".wh..wh..opq";
 const AUFS: &[u8] = b".wh..wh.";
 const SET_ID_BITS: u32 = 0o6000;
 const XATTR_RECORD: &str = "SCHILY.xattr.";
+/// Records by which the content of an entry is not the content of the file.
+const SPARSE_RECORD: &str = "GNU.sparse.";
 
 /// A file by its directory, which is relative to the layer and may be empty, and its name there.
 #[derive(Debug, PartialEq, Eq)]
@@ -131,7 +133,11 @@ fn extended<R: Read>(
     let Some(records) = entry.pax_extensions().map_err(|e| e.to_string())? else { return Ok(extended) };
     for record in records {
         let record = record.map_err(|e| e.to_string())?;
-        let Some(name) = record.key().ok().and_then(|key| key.strip_prefix(XATTR_RECORD)) else { continue };
+        let Ok(key) = record.key() else { continue };
+        if key.starts_with(SPARSE_RECORD) {
+            return Err("a sparse file in the format of pax, which is not supported".to_owned());
+        }
+        let Some(name) = key.strip_prefix(XATTR_RECORD) else { continue };
         let kept = name.starts_with("user.") && !name.starts_with("user.overlay.")
             || name == "security.capability" && owners == Owners::Kept;
         if kept && !name.contains('\0') {

@@ -325,6 +325,23 @@ fn names_are_bounded_before_they_are_read_into_memory() {
 }
 
 #[test]
+fn what_readers_of_archives_disagree_about_is_refused() {
+    for kind in [EntryType::Symlink, EntryType::Link, EntryType::Fifo, EntryType::Directory] {
+        let mut archive = Archived::new().file("target", "");
+        let mut link = header(kind, "x", "target");
+        link.set_size(512);
+        link.set_cksum();
+        archive.0.append(&link, &[0; 512][..]).unwrap();
+        let problem = World::new().unpack(archive).unwrap_err();
+        assert!(problem.contains("content where"), "{problem}");
+    }
+    let mut sparse = Archived::new();
+    sparse.0.append_pax_extensions([("GNU.sparse.major", &b"1"[..])]).unwrap();
+    let problem = World::new().unpack(sparse.file("x", "1\n0\n0\n")).unwrap_err();
+    assert!(problem.contains("sparse"), "{problem}");
+}
+
+#[test]
 fn damaged_archives_are_errors() {
     let whole = Archived::new().file("f", &"text".repeat(1000)).bytes();
     let mut flipped = whole.clone();

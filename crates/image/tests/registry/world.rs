@@ -33,20 +33,25 @@ impl Drop for World {
 }
 
 impl World {
-    /// None where a program is missing, which is said in the name of the test.
+    /// A registry on loopback, without TLS. None where a program is missing, which is said in the name of the test.
     pub fn start(test: &str) -> Option<Self> {
+        Self::start_at(test, "127.0.0.1", None)
+    }
+
+    /// A registry at an address of this machine, with `cert.pem` and `key.pem` of a directory.
+    pub fn start_at(test: &str, host: &str, tls: Option<&Path>) -> Option<Self> {
         if !found(test, REGISTRY) || !found(test, BUSYBOX) {
             return None;
         }
         install_tls();
         let (dir, store) = store();
-        let (mut registry, stderr) = spawn_registry(dir.path());
+        let (mut registry, stderr) = spawn_registry(dir.path(), host, tls);
         // With port 0 the system chooses, and the log says what.
         let mut lines = BufReader::new(stderr).lines();
         let address = lines.by_ref().find_map(|line| {
             let line = line.ok()?;
             let (_, rest) = line.split_once("listening on ")?;
-            Some(rest.split(['"', ' ', '\n']).next()?.to_owned())
+            Some(rest.split(['"', ' ', ',']).next()?.to_owned())
         });
         let Some(address) = address else {
             let status = registry.wait();
@@ -117,13 +122,15 @@ impl World {
     }
 }
 
-fn spawn_registry(dir: &Path) -> (Child, std::process::ChildStderr) {
+fn spawn_registry(dir: &Path, host: &str, tls: Option<&Path>) -> (Child, std::process::ChildStderr) {
     let (data, passwords, config) = (dir.join("registry"), dir.join("htpasswd"), dir.join("registry.yml"));
     fs::write(&passwords, format!("{USER}:{PASSWORD_HASH}\n")).unwrap();
+    let tls = tls.map(|tls| format!(", tls: {{certificate: {0}/cert.pem, key: {0}/key.pem}}", tls.display()));
     let text = format!(
         "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n\
-         http: {{addr: '127.0.0.1:0'}}\nauth: {{htpasswd: {{realm: test, path: {}}}}}\n",
+         http: {{addr: '{host}:0'{}}}\nauth: {{htpasswd: {{realm: test, path: {}}}}}\n",
         data.display(),
+        tls.unwrap_or_default(),
         passwords.display()
     );
     fs::write(&config, text).unwrap();
@@ -139,14 +146,18 @@ fn spawn_registry(dir: &Path) -> (Child, std::process::ChildStderr) {
     (registry, stderr)
 }
 
-/// Whether a program is there; if not, says past the harness, which shows nothing of tests that pass.
+/// Whether a program is there; if not, says so.
 pub fn found(test: &str, program: &str) -> bool {
     let found = Path::new(program).exists();
     if !found {
-        let said = format!("not run: {test}: {program} is not installed\n");
-        io::stderr().write_all(said.as_bytes()).unwrap();
+        not_run(test, &format!("{program} is not installed"));
     }
     found
+}
+
+/// Says that a test was not run, past the harness, which shows nothing of tests that pass.
+pub fn not_run(test: &str, why: &str) {
+    io::stderr().write_all(format!("not run: {test}: {why}\n").as_bytes()).unwrap();
 }
 
 pub fn install_tls() {

@@ -1,0 +1,9 @@
+//! Scheduled tasks in Rust, from a timer to a production job.
+//!
+//! Works alone, in any tokio program. Nothing here needs a cronlet node.
+
+mod clock;
+pub mod limits;
+pub mod time;
+
+pub use clock::WallClock;

@@ -3,7 +3,9 @@
 //! Works alone, in any tokio program. Nothing here needs a cronlet node.
 
 mod clock;
+mod event;
 pub mod limits;
+pub mod resilience;
 pub mod time;
 
 pub use clock::WallClock;

@@ -42,6 +42,11 @@ impl WallClock {
         WallClock { anchor: Some((start, now())) }
     }
 
+    /// Whether somebody may set the clock, so that it has to be looked at now and then.
+    pub(crate) fn can_be_set(&self) -> bool {
+        self.anchor.is_none()
+    }
+
     /// What the clock shows.
     #[expect(clippy::disallowed_methods, reason = "the one module of this crate that reads the wall clock")]
     pub fn now(&self) -> Timestamp {

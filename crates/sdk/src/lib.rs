@@ -2,7 +2,9 @@
 //!
 //! Works alone, in any tokio program. Nothing here needs a cronlet node.
 
+mod atomic_file;
 mod clock;
+pub mod cron;
 mod event;
 pub mod limits;
 pub mod resilience;

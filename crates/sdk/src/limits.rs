@@ -21,6 +21,9 @@ pub const BUFFERED_RUNS_MAX: usize = 1000;
 /// How many missed runs of a cron job are made up for at once; older ones are counted as missed.
 pub const CATCH_UP_RUNS_MAX: usize = 1000;
 
+/// How many days back missed runs of a cron job are made up for at most (Temporal's default window).
+pub const CATCH_UP_DAYS_MAX: u64 = 365;
+
 /// How often a scheduler looks at the wall clock at least, in seconds: clocks are set, and machines sleep.
 pub const RECHECK_SECONDS_MAX: u64 = 60;
 

@@ -7,7 +7,10 @@ mod clock;
 pub mod cron;
 mod event;
 pub mod limits;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 pub mod resilience;
+pub mod task;
 pub mod time;
 
 pub use clock::WallClock;

@@ -17,7 +17,8 @@ async fn fetch_data(address: &str) -> io::Result<String> {
 #[tokio::main]
 async fn main() {
     let backoff = Backoff::exponential(Duration::from_millis(100), 2.0);
-    let may_retry = |error: &io::Error| matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::ConnectionRefused);
+    let may_retry =
+        |error: &io::Error| matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::ConnectionRefused);
     let policy = Policy::new()
         .fallback(|failure: Failure<io::Error>| async move { Ok(format!("from the cache, as {failure}")) })
         .retry(Retry::new(backoff).max_attempts(3).retry_if_error(may_retry))

@@ -10,7 +10,8 @@ pub use registry::{Counter, Histogram, Registry};
 use std::time::Duration;
 
 /// The buckets of durations, in seconds: those of Prometheus' own client libraries.
-pub const DURATION_BUCKETS_SECONDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+pub const DURATION_BUCKETS_SECONDS: [f64; 11] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// The two metrics every service has: `http_requests_total` by status code, and `request_duration_seconds`.
 ///

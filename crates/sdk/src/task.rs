@@ -24,7 +24,7 @@ pub use checkpoint::Checkpoint;
 pub use environment::{Environment, EnvironmentFault};
 pub use exit::{ExitCodes, TaskError};
 pub use program::{Program, Task, main};
-pub use trace::TraceParent;
+pub use trace::{NoTraceParent, TraceParent};
 
 /// A value that is made once, by whoever asks first; others wait for it. An attempt that fails is made again by the
 /// next who asks. Go's `sync.Once`, with a value.

@@ -61,8 +61,9 @@ impl Trigger {
             let interval = interval.as_nanos().max(u128::from(INTERVAL_MS_MIN) * 1_000_000);
             let between = u128::try_from(until.duration_since(after).as_nanos()).ok()?;
             let count = between.saturating_sub(1) / interval;
-            let passed = SignedDuration::try_from(Duration::from_nanos_u128(count * interval)).ok()?;
-            return (count > 0).then(|| Some((u64::try_from(count).ok()?, after.checked_add(passed).ok()?)))?;
+            let passed = Duration::from_nanos(u64::try_from(count * interval).ok()?);
+            return (count > 0)
+                .then(|| Some((u64::try_from(count).ok()?, after.checked_add(passed).ok()?)))?;
         }
         let (mut count, mut last) = (0, after);
         while let Some(next) = self.next_after(last).filter(|next| *next < until) {
@@ -176,7 +177,8 @@ impl Job {
     /// # Errors
     /// If the zone is unknown.
     pub fn zone(mut self, name: &str) -> Result<Job, JobError> {
-        let zone = load_time_zone(name).map_err(|source| JobError::Zone { name: self.name.clone(), source })?;
+        let zone =
+            load_time_zone(name).map_err(|source| JobError::Zone { name: self.name.clone(), source })?;
         if let Trigger::Cron(cron) = &mut self.trigger {
             cron.1 = zone;
         }
@@ -239,6 +241,9 @@ impl Job {
 
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Job").field("name", &self.name).field("trigger", &self.trigger).finish_non_exhaustive()
+        f.debug_struct("Job")
+            .field("name", &self.name)
+            .field("trigger", &self.trigger)
+            .finish_non_exhaustive()
     }
 }

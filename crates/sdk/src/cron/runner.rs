@@ -94,11 +94,8 @@ impl Runner {
         for nominal in due.runs {
             self.is_due(nominal).await;
         }
-        let recheck = if self.clock.can_be_set() {
-            Duration::from_secs(RECHECK_SECONDS_MAX)
-        } else {
-            Duration::MAX
-        };
+        let recheck =
+            if self.clock.can_be_set() { Duration::from_secs(RECHECK_SECONDS_MAX) } else { Duration::MAX };
         let until = due.next.and_then(|(_, start)| Duration::try_from(start.duration_since(now)).ok());
         until.unwrap_or(recheck).min(recheck)
     }
@@ -165,7 +162,10 @@ impl Runner {
             let outcome = if error.is_panic() { Outcome::Failed } else { Outcome::Terminated };
             (outcome, Some(error.to_string()))
         });
-        event::run(&self.job.name, if outcome == Outcome::Succeeded { "run succeeded" } else { "run failed" });
+        event::run(
+            &self.job.name,
+            if outcome == Outcome::Succeeded { "run succeeded" } else { "run failed" },
+        );
         self.see(|status| {
             if outcome == Outcome::Succeeded {
                 status.succeeded += 1;

@@ -10,10 +10,14 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use super::{Job, JobError, runner::{Runner, Signals}, stamp};
+use super::{
+    Job, JobError,
+    runner::{Runner, Signals},
+    stamp,
+};
 use crate::{
     WallClock,
-    time::{Cancelled, Context, after},
+    time::{Context, after},
 };
 
 /// How a run ended.
@@ -186,7 +190,7 @@ impl Scheduler {
         tokio::select! {
             biased;
             status = &mut stop => return status,
-            _ = after(patience) => self.working.cancel_because(Cancelled::because("the scheduler stops")),
+            _ = after(patience) => self.working.cancel_because("the scheduler stops"),
         }
         tokio::select! {
             biased;
@@ -205,7 +209,7 @@ impl Drop for Scheduler {
     /// Nobody could stop it any more: starts no further run, and tells those under way to end.
     fn drop(&mut self) {
         self.accepting.cancel();
-        self.working.cancel_because(Cancelled::because("the scheduler is gone"));
+        self.working.cancel_because("the scheduler is gone");
     }
 }
 

@@ -107,7 +107,8 @@ impl Histogram {
     /// Counts a value with these labels. Without effect if the name belongs to a counter, or the value is no number.
     pub fn observe(&self, labels: &[(&str, &str)], value: f64) {
         let mut families = self.registry.lock();
-        let Some(Family { kind: Kind::Histogram { bounds, series }, .. }) = families.get_mut(&self.name) else {
+        let Some(Family { kind: Kind::Histogram { bounds, series }, .. }) = families.get_mut(&self.name)
+        else {
             return;
         };
         if value.is_nan() {

@@ -164,7 +164,11 @@ impl fmt::Debug for AdaptiveLimiter {
 }
 
 /// A limit as a number of calls; fractions are for the algorithms only.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and zero is what is meant")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "saturates, and zero is what is meant"
+)]
 fn whole(limit: f64) -> usize {
     limit as usize
 }

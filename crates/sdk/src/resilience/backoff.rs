@@ -92,7 +92,7 @@ impl Backoff {
     /// `random` from 0 to 1.
     pub fn wait(&self, retry: u32, previous: Duration, random: f64) -> Duration {
         let nominal = self.nominal(retry);
-        let random = if random.is_finite() { random.clamp(0.0, 1.0) } else { 0.0 };
+        let random = share(random);
         let wait = match self.jitter {
             Jitter::None => nominal,
             Jitter::Full => scaled(nominal, random),
@@ -102,7 +102,7 @@ impl Backoff {
                 self.initial.saturating_add(scaled(upper.saturating_sub(self.initial), random))
             }
             Jitter::Factor(factor) => {
-                let factor = factor.max(0.0).min(1.0);
+                let factor = share(factor);
                 scaled(nominal, 1.0 - factor + 2.0 * factor * random)
             }
         };
@@ -116,7 +116,16 @@ impl Default for Backoff {
     }
 }
 
+/// A number within 0 to 1; 0 for what is none.
+fn share(number: f64) -> f64 {
+    if number.is_nan() { 0.0 } else { number.clamp(0.0, 1.0) }
+}
+
 /// `duration × by`, as far as durations reach.
 fn scaled(duration: Duration, by: f64) -> Duration {
+    if duration.is_zero() {
+        // Nothing, even infinitely often.
+        return Duration::ZERO;
+    }
     Duration::try_from_secs_f64(duration.as_secs_f64() * by).unwrap_or(Duration::MAX)
 }

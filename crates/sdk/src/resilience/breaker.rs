@@ -138,6 +138,9 @@ impl<T: Send, E: Send> Layer<T, E> for CircuitBreaker {
 
 impl fmt::Debug for CircuitBreaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CircuitBreaker").field("name", &self.shared.name).field("core", &*self.lock()).finish()
+        f.debug_struct("CircuitBreaker")
+            .field("name", &self.shared.name)
+            .field("core", &*self.lock())
+            .finish()
     }
 }

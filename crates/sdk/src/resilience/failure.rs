@@ -52,12 +52,16 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
             Failure::CircuitOpen { retry_after: Some(wait) } => {
                 write!(f, "circuit breaker is open; try again in {wait:?}")
             }
-            Failure::CircuitOpen { retry_after: None } => f.write_str("circuit breaker is open; try again later"),
+            Failure::CircuitOpen { retry_after: None } => {
+                f.write_str("circuit breaker is open; try again later")
+            }
             Failure::BulkheadFull => f.write_str("too many calls at a time; try again later"),
             Failure::RateLimited { retry_after } => {
                 write!(f, "rate limit reached; try again in {retry_after:?}")
             }
-            Failure::Overloaded => f.write_str("too many calls for how fast they are answered; try again later"),
+            Failure::Overloaded => {
+                f.write_str("too many calls for how fast they are answered; try again later")
+            }
             Failure::TimedOut { after } => write!(f, "no result within {after:?}"),
         }
     }

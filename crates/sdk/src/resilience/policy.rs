@@ -3,8 +3,8 @@
 use std::{future::Future, marker::PhantomData, time::Duration};
 
 use super::{
-    AdaptiveLimiter, Bulkhead, CircuitBreaker, Failure, Fallback, Hedge, Layer, Operation, RateLimiter, Retry,
-    Stack, Timeout,
+    AdaptiveLimiter, Bulkhead, CircuitBreaker, Failure, Fallback, Hedge, Layer, Operation, RateLimiter,
+    Retry, Stack, Timeout,
 };
 
 /// The places of the order, outermost first. A policy's type names the innermost guard it has so far.
@@ -161,10 +161,7 @@ impl<S, L> Policy<S, L> {
     }
 
     /// Limits the calls at a time by how fast they are answered.
-    pub fn adaptive(
-        self,
-        limiter: AdaptiveLimiter,
-    ) -> Policy<stage::Concurrency, Stack<L, AdaptiveLimiter>>
+    pub fn adaptive(self, limiter: AdaptiveLimiter) -> Policy<stage::Concurrency, Stack<L, AdaptiveLimiter>>
     where
         S: Precedes<stage::Concurrency>,
     {

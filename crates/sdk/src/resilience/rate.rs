@@ -33,7 +33,7 @@ pub trait RateCore: Send {
 /// Gives calls their turns, in the order in which they ask. Clones share it.
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), std::time::Duration> {
 /// use std::time::Duration;
 /// use cronlet_sdk::resilience::{Gcra, RateLimiter};
 ///
@@ -44,7 +44,7 @@ pub trait RateCore: Send {
 /// }
 /// // Tokio's timers round up to the next millisecond.
 /// assert!((200..=202).contains(&started.elapsed().as_millis()));
-/// # Ok::<(), Duration>(()) }.unwrap()
+/// # Ok(()) }
 /// ```
 #[derive(Clone)]
 pub struct RateLimiter {

@@ -47,9 +47,10 @@ impl Environment {
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Environment, Vec<EnvironmentFault>> {
         let mut faults = Vec::new();
         let mut reader = Reader { variable: &variable, faults: &mut faults };
-        let scheduled = reader.read("CRONLET_SCHEDULED_TIME", "a time such as 2026-03-01T09:00:00Z", |text| {
-            text.parse::<Timestamp>().ok()
-        });
+        let scheduled =
+            reader.read("CRONLET_SCHEDULED_TIME", "a time such as 2026-03-01T09:00:00Z", |text| {
+                text.parse::<Timestamp>().ok()
+            });
         let attempt = reader.read("CRONLET_ATTEMPT", "a number from 1", |text| {
             text.parse::<u32>().ok().filter(|attempt| *attempt > 0)
         });

@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use super::{Environment, ExitCodes, TaskError};
-use crate::time::{Cancelled, Context, after};
+use crate::time::{Context, after};
 
 /// Less than the 30 s that Kubernetes gives pods by default, so that the task says itself how it ended.
 const GRACE_DEFAULT: Duration = Duration::from_secs(25);
@@ -88,7 +88,9 @@ impl Program {
             let mut signals = Signals::new()?;
             let task = Task { context: Context::background(), environment };
             let context = task.context.clone();
-            Ok::<_, io::Error>(supervise(work(task), &context, self.grace, async || signals.next().await).await)
+            Ok::<_, io::Error>(
+                supervise(work(task), &context, self.grace, async || signals.next().await).await,
+            )
         });
         // Blocking work that did not notice is left behind; the process ends.
         runtime.shutdown_background();
@@ -145,7 +147,7 @@ where
         result = &mut running => return ended(result, false),
         name = stop() => name,
     };
-    context.cancel_because(Cancelled::because(name));
+    context.cancel_because(name);
     tokio::select! {
         biased;
         result = &mut running => return ended(result, true),

@@ -129,14 +129,12 @@ impl Context {
 
     /// Ends this node and all below it. Without effect if it has ended.
     pub fn cancel(&self) {
-        self.cancel_because(Cancelled::Cancelled);
+        self.end(&Cancelled::Cancelled);
     }
 
     /// As [`cancel`](Context::cancel), for a reason that everybody below is told.
-    pub fn cancel_because(&self, cause: Cancelled) {
-        if self.error().is_none() {
-            self.node.end(cause);
-        }
+    pub fn cancel_because(&self, cause: impl Into<Box<dyn Error + Send + Sync>>) {
+        self.end(&Cancelled::because(cause));
     }
 
     /// Why this context has ended; `None` while it has not.
@@ -148,7 +146,7 @@ impl Context {
         if clock::now() < *deadline {
             return None;
         }
-        self.node.end(cause.clone());
+        self.node.end(cause);
         self.node.lock().cause.clone()
     }
 
@@ -195,6 +193,13 @@ impl Context {
         }
     }
 
+    fn end(&self, cause: &Cancelled) {
+        // A deadline that has passed comes first, and is found by looking.
+        if self.error().is_none() {
+            self.node.end(cause);
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn children(&self) -> usize {
         self.node.lock().children.len()
@@ -221,12 +226,12 @@ impl Node {
     }
 
     /// Ends this node and those below, parents first. A loop, so that the depth of the tree costs no stack.
-    fn end(&self, cause: Cancelled) {
+    fn end(&self, cause: &Cancelled) {
         let now = clock::now();
-        let mut below = self.end_alone(&cause, now);
+        let mut below = self.end_alone(cause, now);
         while let Some(node) = below.pop() {
             if let Some(node) = node.upgrade() {
-                below.append(&mut node.end_alone(&cause, now));
+                below.append(&mut node.end_alone(cause, now));
             }
         }
     }

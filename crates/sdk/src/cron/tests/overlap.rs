@@ -11,7 +11,11 @@ fn each_policy_answers_three_runs_that_are_due_while_the_first_is_under_way() {
         (Overlap::BufferOne, [Decision::Start, Decision::Buffer, Decision::Skip], (1, 1)),
         (Overlap::BufferAll, [Decision::Start, Decision::Buffer, Decision::Buffer], (1, 2)),
         (Overlap::CancelOther, [Decision::Start, Decision::CancelOthers, Decision::CancelOthers], (1, 1)),
-        (Overlap::TerminateOther, [Decision::Start, Decision::TerminateOthers, Decision::TerminateOthers], (1, 0)),
+        (
+            Overlap::TerminateOther,
+            [Decision::Start, Decision::TerminateOthers, Decision::TerminateOthers],
+            (1, 0),
+        ),
         (Overlap::AllowAll, [Decision::Start, Decision::Start, Decision::Start], (3, 0)),
     ];
     for (policy, expected, counts) in cases {

@@ -39,7 +39,9 @@ fn logging(job: Job, takes: Duration) -> (Job, Log) {
         async move {
             log.lock().unwrap().push((run.scheduled, "began"));
             let ended = run.context.run(after(takes)).await;
-            log.lock().unwrap().push((run.scheduled, if ended.is_ok() { "ended" } else { "was told to end" }));
+            log.lock()
+                .unwrap()
+                .push((run.scheduled, if ended.is_ok() { "ended" } else { "was told to end" }));
             ended.map(drop)
         }
     });

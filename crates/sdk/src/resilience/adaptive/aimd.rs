@@ -40,7 +40,7 @@ impl LimitAlgorithm for Aimd {
 
     fn update(&mut self, sample: Sample) {
         if sample.dropped || sample.round_trip > self.timeout {
-            self.limit = whole(real(self.limit) * self.backoff_ratio.max(0.0).min(1.0));
+            self.limit = whole(real(self.limit) * self.backoff_ratio.clamp(0.0, 1.0));
         } else if sample.in_flight.saturating_mul(2) >= self.limit {
             self.limit = self.limit.saturating_add(1);
         }

@@ -79,7 +79,7 @@ impl LimitAlgorithm for Gradient2 {
         if real(sample.in_flight) < self.limit / 2.0 {
             return;
         }
-        let gradient = (self.rtt_tolerance * long / short).max(0.5).min(1.0);
+        let gradient = (self.rtt_tolerance * long / short).clamp(0.5, 1.0);
         let estimate = self.limit * gradient + real(self.queue_size);
         let smoothed = self.limit * (1.0 - self.smoothing) + estimate * self.smoothing;
         self.limit = smoothed.min(real(self.max)).max(real(self.min));

@@ -92,7 +92,9 @@ impl BreakerCore {
         let spent = now.saturating_duration_since(self.since);
         let patience = self.config.max_wait_in_half_open;
         match self.state {
-            BreakerState::Open if spent >= self.config.wait_in_open => self.enter(BreakerState::HalfOpen, now),
+            BreakerState::Open if spent >= self.config.wait_in_open => {
+                self.enter(BreakerState::HalfOpen, now);
+            }
             BreakerState::HalfOpen if !patience.is_zero() && spent >= patience => {
                 self.enter(BreakerState::Open, now);
             }
@@ -121,18 +123,18 @@ impl BreakerCore {
     }
 
     /// Takes a call back that said nothing about the callee: another probe may take its place.
+    #[expect(clippy::needless_pass_by_value, reason = "a ticket is handed back once")]
     pub fn release(&mut self, ticket: Ticket) {
-        let Ticket { era } = ticket;
-        if era == self.era {
+        if ticket.era == self.era {
             self.probes = self.probes.saturating_sub(1);
         }
     }
 
     /// Counts the outcome of a call that took `took` and ended `now`.
+    #[expect(clippy::needless_pass_by_value, reason = "a ticket is handed back once")]
     pub fn record(&mut self, ticket: Ticket, outcome: CallOutcome, took: Duration, now: Instant) {
-        let Ticket { era } = ticket;
         self.advance(now);
-        if era != self.era || self.state == BreakerState::Disabled {
+        if ticket.era != self.era || self.state == BreakerState::Disabled {
             return;
         }
         let slow = took > self.config.slow_call_duration_threshold;

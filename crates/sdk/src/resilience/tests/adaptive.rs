@@ -99,7 +99,7 @@ async fn a_call_that_is_cut_short_counts_as_a_drop_and_an_error_as_nothing() {
     let limiter = AdaptiveLimiter::new(Aimd::new(100));
     let failed: Result<(), Failure<&str>> = limiter.call(|| async { Err("no") }).await;
     assert_eq!((failed, limiter.limit()), (Err(Failure::Call("no")), 100));
-    let slow = limiter.call(|| std::future::pending::<Result<(), ()>>());
+    let slow = limiter.call(std::future::pending::<Result<(), ()>>);
     assert!(tokio::time::timeout(ms(1), slow).await.is_err());
     assert_eq!((limiter.limit(), limiter.in_flight()), (90, 0));
 }

@@ -7,7 +7,11 @@ use crate::resilience::{
 };
 
 fn config(calls: usize) -> BreakerConfig {
-    BreakerConfig { window: Window::Count(calls), permitted_calls_in_half_open: 2, ..BreakerConfig::default() }
+    BreakerConfig {
+        window: Window::Count(calls),
+        permitted_calls_in_half_open: 2,
+        ..BreakerConfig::default()
+    }
 }
 
 fn admitted(core: &mut BreakerCore, now: Instant) -> Option<Ticket> {
@@ -55,7 +59,8 @@ fn a_count_window_forgets_all_but_the_last_calls() {
 #[test]
 fn a_time_window_forgets_what_is_older_than_it() {
     let now = Instant::now();
-    let rules = BreakerConfig { window: Window::Time(secs(10)), minimum_calls: 2, ..BreakerConfig::default() };
+    let rules =
+        BreakerConfig { window: Window::Time(secs(10)), minimum_calls: 2, ..BreakerConfig::default() };
     let mut core = BreakerCore::new(rules, now);
     call(&mut core, now, CallOutcome::Failure);
     call(&mut core, now + secs(10), CallOutcome::Success);
@@ -132,11 +137,9 @@ fn a_call_of_an_earlier_state_says_nothing_about_this_one() {
 #[test]
 fn forced_states_stay_whatever_happens() {
     let now = Instant::now();
-    for (state, admits) in [
-        (BreakerState::Disabled, true),
-        (BreakerState::ForcedOpen, false),
-        (BreakerState::MetricsOnly, true),
-    ] {
+    for (state, admits) in
+        [(BreakerState::Disabled, true), (BreakerState::ForcedOpen, false), (BreakerState::MetricsOnly, true)]
+    {
         let mut core = BreakerCore::new(config(1), now);
         core.force(state, now);
         for second in 0..200 {
@@ -151,7 +154,7 @@ async fn a_dropped_probe_gives_its_place_back() {
     let breaker = CircuitBreaker::new("test", config(1));
     breaker.force(BreakerState::HalfOpen);
     for _ in 0..10 {
-        let slow = breaker.call(|| std::future::pending::<Result<(), ()>>());
+        let slow = breaker.call(std::future::pending::<Result<(), ()>>);
         assert!(tokio::time::timeout(ms(1), slow).await.is_err());
     }
     for _ in 0..2 {

@@ -20,7 +20,10 @@ async fn a_bulkhead_lets_so_many_in_and_others_wait_their_turn() {
         (answered, start.elapsed().as_secs())
     };
     let (a, b, c, d, e) = tokio::join!(call(), call(), call(), call(), call());
-    assert_eq!([a, b, c, d, e].map(|(answered, at)| (answered.is_ok(), at)), [1, 1, 2, 2, 3].map(|at| (true, at)));
+    assert_eq!(
+        [a, b, c, d, e].map(|(answered, at)| (answered.is_ok(), at)),
+        [1, 1, 2, 2, 3].map(|at| (true, at))
+    );
     assert_eq!(bulkhead.available(), 2);
 }
 
@@ -46,7 +49,7 @@ async fn a_bulkhead_refuses_when_the_queue_is_full_or_the_wait_too_long() {
 #[tokio::test(start_paused = true)]
 async fn a_dropped_call_gives_its_place_back() {
     let bulkhead = Bulkhead::new(1);
-    let slow = bulkhead.call(|| std::future::pending::<Result<(), ()>>());
+    let slow = bulkhead.call(std::future::pending::<Result<(), ()>>);
     assert!(tokio::time::timeout(ms(1), slow).await.is_err());
     assert_eq!(bulkhead.available(), 1);
 }
@@ -82,7 +85,8 @@ async fn a_hedge_begins_another_call_and_takes_the_first_answer() {
 #[tokio::test(start_paused = true)]
 async fn a_quick_answer_needs_no_hedge_and_a_failure_begins_it_at_once() {
     let calls = Calls::default();
-    let quick: Result<u32, Failure<()>> = Hedge::default().call(|| std::future::ready(Ok(calls.next()))).await;
+    let quick: Result<u32, Failure<()>> =
+        Hedge::default().call(|| std::future::ready(Ok(calls.next()))).await;
     assert_eq!((quick, calls.count()), (Ok(1), 1));
 
     let (calls, start) = (Calls::default(), Instant::now());

@@ -29,7 +29,8 @@ async fn all_guards_together_let_a_good_call_through() {
 async fn the_breaker_sees_every_attempt_and_its_refusal_is_not_retried() {
     let config = BreakerConfig { window: Window::Count(2), ..BreakerConfig::default() };
     let breaker = CircuitBreaker::new("stock", config);
-    let policy = Policy::new().retry(Retry::new(Backoff::constant(ms(1))).max_attempts(5)).breaker(breaker.clone());
+    let policy =
+        Policy::new().retry(Retry::new(Backoff::constant(ms(1))).max_attempts(5)).breaker(breaker.clone());
     let calls = Calls::default();
     let result: Result<(), Failure<u32>> = policy.call(|| std::future::ready(Err(calls.next()))).await;
     assert!(matches!(result, Err(Failure::CircuitOpen { .. })), "{result:?}");

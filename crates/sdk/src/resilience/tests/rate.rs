@@ -47,7 +47,8 @@ fn a_fixed_window_without_patience_refuses_until_the_next_period() {
 #[test]
 fn odd_rules_neither_panic_nor_stop_everything() {
     let now = Instant::now();
-    for mut rule in [Gcra::new(0, Duration::MAX), Gcra::new(u32::MAX, Duration::ZERO), Gcra::new(1, secs(1)).burst(0)]
+    for mut rule in
+        [Gcra::new(0, Duration::MAX), Gcra::new(u32::MAX, Duration::ZERO), Gcra::new(1, secs(1)).burst(0)]
     {
         assert_eq!(rule.reserve(now, ms(0)), Ok(ms(0)));
         let _second = rule.reserve(now, Duration::MAX);

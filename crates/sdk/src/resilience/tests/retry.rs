@@ -67,6 +67,8 @@ fn no_input_makes_a_wait_panic_or_exceed_its_bound() {
             for jitter in [Jitter::Full, Jitter::Equal, Jitter::Decorrelated, Jitter::Factor(multiplier)] {
                 let backoff = Backoff::exponential(Duration::MAX, multiplier).jitter(jitter).max(secs(1));
                 assert!(backoff.wait(u32::MAX, Duration::MAX, random) <= secs(1));
+                let none = Backoff::exponential(ms(0), multiplier).jitter(jitter);
+                assert_eq!(none.wait(u32::MAX, ms(0), random), ms(0));
             }
         }
     }
@@ -138,7 +140,8 @@ async fn only_chosen_errors_and_results_are_retried() {
     assert_eq!(result, Err(Failure::Call(2)));
 
     let calls = Calls::default();
-    let patient = Retry::default().retry_if(|outcome: &Result<u32, Failure<()>>| matches!(outcome, Ok(n) if *n < 3));
+    let patient =
+        Retry::default().retry_if(|outcome: &Result<u32, Failure<()>>| matches!(outcome, Ok(n) if *n < 3));
     assert_eq!(patient.call(|| std::future::ready(Ok(calls.next()))).await, Ok(3));
 }
 
@@ -152,7 +155,8 @@ async fn the_budget_ends_retries_for_all_who_share_it() {
     }
     assert_eq!(calls.count(), 3 + 1 + 1, "two retries were paid for, then none");
     for _ in 0..5 {
-        let _: Result<u32, Failure<()>> = Retry::default().budget(budget.clone()).call(|| async { Ok(1) }).await;
+        let _: Result<u32, Failure<()>> =
+            Retry::default().budget(budget.clone()).call(|| async { Ok(1) }).await;
     }
     assert_eq!(budget.tokens(), 5, "each first success gives one token back");
     budget.deposit(true);

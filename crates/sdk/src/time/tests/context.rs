@@ -23,8 +23,8 @@ async fn cancelling_ends_all_below_and_nothing_above_or_beside() {
 async fn the_first_cause_stays_and_is_told_below() {
     let root = Context::background();
     let leaf = root.child().child();
-    root.cancel_because(Cancelled::because("SIGTERM"));
-    root.cancel_because(Cancelled::because("something else"));
+    root.cancel_because("SIGTERM");
+    root.cancel_because("something else");
     leaf.cancel();
     assert_eq!([&root, &leaf].map(reason), ["cancelled: SIGTERM", "cancelled: SIGTERM"].map(str::to_owned));
 }

@@ -24,6 +24,10 @@ pub const CATCH_UP_RUNS_MAX: usize = 1000;
 /// How many days back missed runs of a cron job are made up for at most (Temporal's default window).
 pub const CATCH_UP_DAYS_MAX: u64 = 365;
 
+/// How many hours the clock may be set back without anything running twice (Vixie cron's rule). A clock that is set back
+/// further, or a stamp that lies further ahead, was wrong before, and the schedule begins anew.
+pub const SET_BACK_HOURS_MAX: u64 = 3;
+
 /// How often a scheduler looks at the wall clock at least, in seconds: clocks are set, and machines sleep.
 pub const RECHECK_SECONDS_MAX: u64 = 60;
 
@@ -32,6 +36,9 @@ pub const INTERVAL_MS_MIN: u64 = 1;
 
 /// How many bytes of a metrics request are read at most.
 pub const REQUEST_BYTES_MAX: usize = 8 * 1024;
+
+/// How many scrapes of metrics are answered at a time; others wait.
+pub const SCRAPES_MAX: usize = 64;
 
 /// How many label sets one metric keeps; what has others is counted under `other`.
 pub const SERIES_MAX: usize = 1000;

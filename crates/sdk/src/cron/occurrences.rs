@@ -8,7 +8,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 
 use super::Trigger;
-use crate::limits::{CATCH_UP_DAYS_MAX, CATCH_UP_RUNS_MAX};
+use crate::limits::{CATCH_UP_DAYS_MAX, CATCH_UP_RUNS_MAX, SET_BACK_HOURS_MAX};
 
 /// What is due at some time.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,6 +26,8 @@ pub struct Due {
 /// What is due at `now` of the times after `after`: those that passed within `catch_up`. The others are missed, and so
 /// are all but the latest [`CATCH_UP_RUNS_MAX`].
 ///
+/// If `after` lies ahead, nothing up to it is due again, unless it lies further ahead than [`SET_BACK_HOURS_MAX`].
+///
 /// Each start is delayed by a share of `jitter` that depends on the name and the nominal time only, so that a restart
 /// changes nothing (Temporal does the same).
 pub fn due(
@@ -35,6 +37,8 @@ pub fn due(
     after: Timestamp,
     now: Timestamp,
 ) -> Due {
+    let believable = later(now, Duration::from_secs(SET_BACK_HOURS_MAX * 3600));
+    let after = if after > believable { now } else { after };
     let mut due = Due { after, ..Due::default() };
     let window = catch_up.min(Duration::from_secs(CATCH_UP_DAYS_MAX * 86_400));
     // A quick interval has more times in the window than anybody wants to make up for.

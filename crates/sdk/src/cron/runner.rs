@@ -110,6 +110,11 @@ impl Runner {
     }
 
     async fn is_due(&mut self, nominal: Timestamp) {
+        // What has ended in this very moment is no longer under way.
+        while let Some(ended) = self.runs.try_join_next() {
+            self.ended(ended);
+        }
+        let waiting = self.overlaps.waiting() as u64;
         match self.overlaps.due(nominal) {
             Decision::Start => self.start(nominal),
             Decision::Skip => self.see(|status| status.skipped += 1),
@@ -117,6 +122,8 @@ impl Runner {
             Decision::CancelOthers => {
                 self.current.cancel();
                 self.current = self.signals.working.child();
+                // What waited for an earlier cancellation gives way to this run.
+                self.see(|status| status.skipped += waiting);
             }
             Decision::TerminateOthers => {
                 self.terminate().await;

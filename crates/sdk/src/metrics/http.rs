@@ -1,33 +1,38 @@
 //! Just enough HTTP: answers scrapes, and pushes to a Pushgateway.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
+    sync::Semaphore,
 };
 
 use super::Registry;
 use crate::{
-    limits::REQUEST_BYTES_MAX,
+    limits::{REQUEST_BYTES_MAX, SCRAPES_MAX},
     time::{Context, after},
 };
 
 /// A peer that is slower than this is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long no connection is accepted after one could not be.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Answers `GET /metrics` on `listener` until `context` ends.
-///
-/// # Errors
-/// If no connections can be accepted.
-pub async fn serve(listener: TcpListener, registry: Registry, context: Context) -> io::Result<()> {
-    loop {
-        let (stream, _) = tokio::select! {
-            _ = context.done() => return Ok(()),
-            accepted = listener.accept() => accepted?,
+pub async fn serve(listener: TcpListener, registry: Registry, context: Context) {
+    let places = Arc::new(Semaphore::new(SCRAPES_MAX));
+    // The semaphore is never closed, so that there always is a place in the end.
+    while let Ok(Ok(place)) = context.run(places.clone().acquire_owned()).await {
+        let Ok(accepted) = context.run(listener.accept()).await else { return };
+        let Ok((stream, _)) = accepted else {
+            // Out of file descriptors, most likely: that passes.
+            let _ended = context.run(after(ACCEPT_PAUSE)).await;
+            continue;
         };
         let registry = registry.clone();
         tokio::spawn(async move {
+            let _place = place;
             tokio::select! {
                 // A peer that went away is no concern of ours.
                 _gone = answer(stream, &registry) => {}

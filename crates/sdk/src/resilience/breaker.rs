@@ -42,13 +42,29 @@ pub struct CircuitBreaker {
 struct Shared {
     name: String,
     core: Mutex<BreakerCore>,
+    on_change: Option<Box<Tell>>,
 }
+
+type Tell = dyn Fn(BreakerState, BreakerState) + Send + Sync;
 
 impl CircuitBreaker {
     /// A closed breaker. The name is for people who read logs.
     pub fn new(name: impl Into<String>, config: BreakerConfig) -> CircuitBreaker {
+        CircuitBreaker::build(name.into(), config, None)
+    }
+
+    /// As [`new`](CircuitBreaker::new); `tell` hears of each change of the state, from one to the other. For metrics.
+    pub fn with_listener(
+        name: impl Into<String>,
+        config: BreakerConfig,
+        tell: impl Fn(BreakerState, BreakerState) + Send + Sync + 'static,
+    ) -> CircuitBreaker {
+        CircuitBreaker::build(name.into(), config, Some(Box::new(tell)))
+    }
+
+    fn build(name: String, config: BreakerConfig, on_change: Option<Box<Tell>>) -> CircuitBreaker {
         let core = Mutex::new(BreakerCore::new(config, clock::now()));
-        CircuitBreaker { shared: Arc::new(Shared { name: name.into(), core }) }
+        CircuitBreaker { shared: Arc::new(Shared { name, core, on_change }) }
     }
 
     /// The name it was given.
@@ -91,6 +107,9 @@ impl CircuitBreaker {
         drop(core);
         if before != after {
             event::breaker(&self.shared.name, before, after);
+            if let Some(tell) = &self.shared.on_change {
+                tell(before, after);
+            }
         }
         result
     }

@@ -80,6 +80,7 @@ impl RetryCore {
 }
 
 type Judge<T, E> = dyn Fn(&Result<T, Failure<E>>) -> bool + Send + Sync;
+type Tell = dyn Fn(u32, Duration) + Send + Sync;
 type Ask<T, E> = dyn Fn(&Result<T, Failure<E>>) -> Option<Duration> + Send + Sync;
 
 /// Tries again, with waits in between. Only for calls that may be made twice.
@@ -102,6 +103,7 @@ pub struct Retry<T, E> {
     budget: Option<RetryBudget>,
     retry_if: Arc<Judge<T, E>>,
     retry_after: Arc<Ask<T, E>>,
+    on_retry: Option<Arc<Tell>>,
 }
 
 impl<T, E> Retry<T, E> {
@@ -113,6 +115,7 @@ impl<T, E> Retry<T, E> {
             budget: None,
             retry_if: Arc::new(|outcome| outcome.as_ref().is_err_and(|failure| !failure.is_rejection())),
             retry_after: Arc::new(|_| None),
+            on_retry: None,
         }
     }
 
@@ -174,6 +177,13 @@ impl<T, E> Retry<T, E> {
         self
     }
 
+    /// Is told of each retry before its wait: the number of the attempt that will follow, and the wait. For metrics.
+    #[must_use]
+    pub fn on_retry(mut self, tell: impl Fn(u32, Duration) + Send + Sync + 'static) -> Retry<T, E> {
+        self.on_retry = Some(Arc::new(tell));
+        self
+    }
+
     /// Calls `operation` until it succeeds or there is no further attempt.
     ///
     /// # Errors
@@ -208,6 +218,9 @@ impl<T: Send, E: Send> Layer<T, E> for Retry<T, E> {
             match affordable {
                 Ok(wait) => {
                     event::retry(core.attempts(), wait);
+                    if let Some(tell) = &self.on_retry {
+                        tell(core.attempts(), wait);
+                    }
                     clock::sleep_until(clock::later(wait)).await;
                 }
                 Err(reason) => {
@@ -233,6 +246,7 @@ impl<T, E> Clone for Retry<T, E> {
             budget: self.budget.clone(),
             retry_if: self.retry_if.clone(),
             retry_after: self.retry_after.clone(),
+            on_retry: self.on_retry.clone(),
         }
     }
 }

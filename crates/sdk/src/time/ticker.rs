@@ -2,13 +2,13 @@
 
 use std::{
     future::{Future, poll_fn},
+    pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
-use super::Timer;
 use crate::{clock, limits::TICKER_PERIOD_MS_MIN};
 
 /// What becomes of the ticks that fell due while nobody was waiting.
@@ -37,7 +37,8 @@ pub enum MissedTicks {
 /// ```
 #[derive(Debug)]
 pub struct Ticker {
-    timer: Timer,
+    /// Ends with the next tick; `None` when stopped. Kept from tick to tick, so that ticks allocate nothing.
+    sleep: Option<Pin<Box<Sleep>>>,
     period: Duration,
     missed: MissedTicks,
 }
@@ -45,8 +46,9 @@ pub struct Ticker {
 impl Ticker {
     /// Ticks every `period`, which is at least [`TICKER_PERIOD_MS_MIN`] (Go panics at zero).
     pub fn new(period: Duration) -> Ticker {
-        let period = at_least(period);
-        Ticker { timer: Timer::new(period), period, missed: MissedTicks::default() }
+        let mut ticker = Ticker { sleep: None, period, missed: MissedTicks::default() };
+        ticker.reset(period);
+        ticker
     }
 
     /// Chooses what becomes of missed ticks.
@@ -65,20 +67,26 @@ impl Ticker {
 
     /// [`tick`](Ticker::tick) for futures written by hand.
     pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
-        let due = ready!(self.timer.poll_fired(cx));
-        self.timer = Timer::at(next_due(due, clock::now(), self.period, self.missed));
+        let Some(sleep) = &mut self.sleep else { return Poll::Pending };
+        ready!(sleep.as_mut().poll(cx));
+        let due = sleep.deadline();
+        sleep.as_mut().reset(next_due(due, clock::now(), self.period, self.missed));
         Poll::Ready(due)
     }
 
     /// Stops the ticker: no tick comes after this, not even one that was due. [`reset`](Ticker::reset) starts it again.
     pub fn stop(&mut self) {
-        self.timer.stop();
+        self.sleep = None;
     }
 
     /// Ticks every `period` from now on, whatever was before; the next tick comes one period from now.
     pub fn reset(&mut self, period: Duration) {
         self.period = at_least(period);
-        self.timer.reset(self.period);
+        let next = clock::later(self.period);
+        match &mut self.sleep {
+            Some(sleep) => sleep.as_mut().reset(next),
+            None => self.sleep = Some(Box::pin(clock::sleep_until(next))),
+        }
     }
 
     /// The time between ticks.

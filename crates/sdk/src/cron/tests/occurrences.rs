@@ -71,4 +71,10 @@ fn a_clock_that_was_set_back_makes_nothing_due_twice() {
     let found = due(&hourly, "test", (MINUTE, Duration::ZERO), at("09:00:00"), at("08:30:00"));
     assert_eq!(found.runs, []);
     assert_eq!(found.next, Some((at("10:00:00"), at("10:00:00"))));
+    let far = due(&hourly, "test", (MINUTE, Duration::ZERO), at("20:00:00"), at("08:30:00"));
+    assert_eq!(
+        far.next,
+        Some((at("09:00:00"), at("09:00:00"))),
+        "what was dealt with by a wrong clock is forgotten"
+    );
 }

@@ -150,6 +150,20 @@ fn forced_states_stay_whatever_happens() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_listens_is_told_of_each_change() {
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let log = seen.clone();
+    let breaker = CircuitBreaker::with_listener("test", config(1), move |_, to| log.lock().unwrap().push(to));
+    let _: Result<(), Failure<()>> = breaker.call(|| async { Err(()) }).await;
+    crate::time::after(secs(60)).await;
+    for _ in 0..2 {
+        let _: Result<(), Failure<()>> = breaker.call(|| async { Ok(()) }).await;
+    }
+    let expected = [BreakerState::Open, BreakerState::HalfOpen, BreakerState::Closed];
+    assert_eq!(*seen.lock().unwrap(), expected);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dropped_probe_gives_its_place_back() {
     let breaker = CircuitBreaker::new("test", config(1));
     breaker.force(BreakerState::HalfOpen);

@@ -125,6 +125,16 @@ async fn three_attempts_with_100_ms_times_two_take_300_ms() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_counts_retries_is_told_of_each() {
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let log = seen.clone();
+    let retry = Retry::new(Backoff::exponential(ms(100), 2.0))
+        .on_retry(move |attempt, wait| log.lock().unwrap().push((attempt, wait)));
+    let _: Result<(), Failure<()>> = retry.call(|| async { Err(()) }).await;
+    assert_eq!(*seen.lock().unwrap(), [(2, ms(100)), (3, ms(200))]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn max_retries_does_not_count_the_first_attempt() {
     let calls = Calls::default();
     let retry = Retry::default().max_retries(3);

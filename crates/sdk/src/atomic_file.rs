@@ -26,3 +26,24 @@ fn beside(path: &Path) -> PathBuf {
     name.push(".new");
     PathBuf::from(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Read as _};
+
+    use super::{File, fs, replace};
+
+    #[test]
+    fn a_reader_sees_the_old_file_or_the_new_one_and_nothing_stays_beside() -> io::Result<()> {
+        let directory = tempfile::tempdir()?;
+        let path = directory.path().join("position");
+        replace(&path, b"old and long")?;
+        let mut reader = File::open(&path)?;
+        replace(&path, b"new")?;
+        let mut seen = String::new();
+        reader.read_to_string(&mut seen)?;
+        assert_eq!((seen.as_str(), fs::read(&path)?.as_slice()), ("old and long", b"new".as_slice()));
+        assert_eq!(fs::read_dir(directory.path())?.count(), 1);
+        Ok(())
+    }
+}

@@ -118,7 +118,7 @@ impl AfterFunc {
     }
 
     /// Takes the run of a setting, which nobody can stop after this. The lock decides between this and a stop.
-    fn claim(&self, setting: u64) -> bool {
+    pub(super) fn claim(&self, setting: u64) -> bool {
         let mut state = self.lock();
         state.setting == setting && state.waiting.take().is_some()
     }

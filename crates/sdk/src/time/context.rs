@@ -5,7 +5,6 @@ use std::{
     fmt,
     future::Future,
     mem,
-    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
@@ -165,9 +164,8 @@ impl Context {
     /// Cancel safe: waiting changes nothing.
     pub async fn done(&self) -> Cancelled {
         loop {
-            let mut ended = pin!(self.node.ended.notified());
-            // Registered before the look at the state, so that an end in between is not slept through.
-            ended.as_mut().enable();
+            // Made before the look at the state: it hears of every end from here on, even before it is polled.
+            let ended = self.node.ended.notified();
             if let Some(cause) = self.error() {
                 return cause;
             }

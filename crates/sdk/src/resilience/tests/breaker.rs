@@ -123,7 +123,7 @@ fn half_open_does_not_wait_for_lost_probes_for_ever_if_told_so() {
 #[test]
 fn a_call_of_an_earlier_state_says_nothing_about_this_one() {
     let now = Instant::now();
-    let mut core = BreakerCore::new(config(1), now);
+    let mut core = BreakerCore::new(BreakerConfig { permitted_calls_in_half_open: 1, ..config(1) }, now);
     let old = admitted(&mut core, now);
     call(&mut core, now, CallOutcome::Failure);
     let probe = admitted(&mut core, now + secs(60));

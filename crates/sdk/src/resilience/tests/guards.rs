@@ -44,6 +44,9 @@ async fn a_bulkhead_refuses_when_the_queue_is_full_or_the_wait_too_long() {
     assert_eq!(first, (Ok(()), secs(5)));
     assert_eq!(second, (Err(Failure::BulkheadFull), secs(1)), "waited in vain");
     assert_eq!(third, (Err(Failure::BulkheadFull), secs(0)), "no room to wait");
+    let (first, second) = tokio::join!(call(), call());
+    assert_eq!(first, (Ok(()), secs(10)));
+    assert_eq!(second, (Err(Failure::BulkheadFull), secs(6)), "there was room to wait again");
 }
 
 #[tokio::test(start_paused = true)]
@@ -102,8 +105,8 @@ async fn a_failed_hedge_leaves_the_first_call_its_chance() {
         .call(|| {
             let n = calls.next();
             async move {
-                after(secs(3)).await;
-                if n == 1 { Ok(n) } else { Err("too late") }
+                after(if n == 1 { secs(3) } else { ms(500) }).await;
+                if n == 1 { Ok(n) } else { Err("refused") }
             }
         })
         .await;

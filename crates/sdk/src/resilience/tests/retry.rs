@@ -169,7 +169,7 @@ async fn the_budget_ends_retries_for_all_who_share_it() {
             Retry::default().budget(budget.clone()).call(|| async { Ok(1) }).await;
     }
     assert_eq!(budget.tokens(), 5, "each first success gives one token back");
-    budget.deposit(true);
+    budget.deposit(false);
     budget.deposit(true);
     assert_eq!(budget.tokens(), 10, "never more than there is room for");
 }

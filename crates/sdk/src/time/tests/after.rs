@@ -100,6 +100,19 @@ async fn reset_moves_a_run_and_repeats_one_that_was() {
     assert_eq!(runs.load(Ordering::SeqCst), 2);
 }
 
+/// What decides the race between a task that has woken up and whoever stops or resets it.
+#[tokio::test(start_paused = true)]
+async fn a_run_can_be_claimed_once_and_only_for_the_setting_that_holds() {
+    let (timer, _) = counting(100);
+    timer.reset(ms(200));
+    assert!(!timer.claim(1), "reset since");
+    timer.stop();
+    assert!(!timer.claim(2), "stopped since");
+    timer.reset(ms(300));
+    assert!(timer.claim(3));
+    assert!(!timer.claim(3) && !timer.stop(), "claimed already");
+}
+
 #[tokio::test(start_paused = true)]
 async fn dropping_the_handle_does_not_stop_the_function() {
     let (timer, runs) = counting(100);

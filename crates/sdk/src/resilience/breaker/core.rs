@@ -138,7 +138,7 @@ impl BreakerCore {
             return;
         }
         let slow = took > self.config.slow_call_duration_threshold;
-        let tally = self.window.record(Tally::of(outcome == CallOutcome::Failure, slow), now);
+        let tally = self.window.record(outcome == CallOutcome::Failure, slow, now);
         match self.state {
             BreakerState::Closed if tally.calls >= self.config.minimum_calls && self.is_bad(tally) => {
                 self.enter(BreakerState::Open, now);
@@ -167,13 +167,13 @@ impl BreakerCore {
     }
 
     fn is_bad(&self, tally: Tally) -> bool {
-        percent(tally.failed, tally.calls) >= self.config.failure_rate_threshold
-            || percent(tally.slow, tally.calls) >= self.config.slow_call_rate_threshold
+        reaches(tally.failed, tally.calls, self.config.failure_rate_threshold)
+            || reaches(tally.slow, tally.calls, self.config.slow_call_rate_threshold)
     }
 }
 
-/// Exact for any count a window can hold.
+/// Whether `part` of `whole` is at least so many percent. Exact for any count a window can hold.
 #[expect(clippy::cast_precision_loss, reason = "windows hold far fewer calls than 2^52")]
-fn percent(part: usize, whole: usize) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
+fn reaches(part: usize, whole: usize, percent: f64) -> bool {
+    part as f64 * 100.0 >= percent * whole as f64
 }

@@ -16,7 +16,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn of(failed: bool, slow: bool) -> Tally {
+    fn of(failed: bool, slow: bool) -> Tally {
         Tally { calls: 1, failed: usize::from(failed), slow: usize::from(slow) }
     }
 
@@ -37,45 +37,58 @@ impl Tally {
 #[derive(Debug)]
 pub(super) struct Sliding {
     total: Tally,
-    /// Each call, or each part of the time, oldest first.
-    parts: VecDeque<(Instant, Tally)>,
-    kind: Window,
+    parts: Parts,
 }
+
+/// What will have to be forgotten, oldest first.
+#[derive(Debug)]
+enum Parts {
+    /// Each call, as two bits.
+    Calls { held: VecDeque<u8>, most: usize },
+    /// The calls of each part of the time, and when it began.
+    Times { held: VecDeque<(Instant, Tally)>, length: Duration },
+}
+
+const FAILED: u8 = 1;
+const SLOW: u8 = 2;
 
 impl Sliding {
     pub(super) fn new(kind: Window) -> Sliding {
-        Sliding { total: Tally::default(), parts: VecDeque::new(), kind }
+        let parts = match kind {
+            Window::Count(most) => Parts::Calls { held: VecDeque::new(), most: most.max(1) },
+            Window::Time(length) => Parts::Times { held: VecDeque::new(), length },
+        };
+        Sliding { total: Tally::default(), parts }
     }
 
     /// Counts a call, and gives the counts of all that are in the window now.
-    pub(super) fn record(&mut self, call: Tally, now: Instant) -> Tally {
-        match self.kind {
-            Window::Count(calls) => {
-                while self.parts.len() >= calls.max(1) {
-                    self.forget_oldest();
+    pub(super) fn record(&mut self, failed: bool, slow: bool, now: Instant) -> Tally {
+        let call = Tally::of(failed, slow);
+        match &mut self.parts {
+            Parts::Calls { held, most } => {
+                if held.len() >= *most
+                    && let Some(oldest) = held.pop_front()
+                {
+                    self.total.remove(Tally::of(oldest & FAILED != 0, oldest & SLOW != 0));
                 }
-                self.parts.push_back((now, call));
+                held.push_back(u8::from(failed) * FAILED + u8::from(slow) * SLOW);
             }
-            Window::Time(length) => self.record_in_time(call, now, length),
+            Parts::Times { held, length } => {
+                let age = |began: Instant| now.saturating_duration_since(began);
+                while let Some((began, oldest)) = held.front().copied()
+                    && age(began) >= *length
+                {
+                    held.pop_front();
+                    self.total.remove(oldest);
+                }
+                let part = *length / u32::try_from(WINDOW_PARTS).unwrap_or(u32::MAX);
+                match held.back_mut() {
+                    Some((began, tally)) if age(*began) < part => tally.add(call),
+                    _ => held.push_back((now, call)),
+                }
+            }
         }
         self.total.add(call);
         self.total
-    }
-
-    fn record_in_time(&mut self, call: Tally, now: Instant, length: Duration) {
-        let part = length / u32::try_from(WINDOW_PARTS).unwrap_or(u32::MAX);
-        while self.parts.front().is_some_and(|(began, _)| now.saturating_duration_since(*began) >= length) {
-            self.forget_oldest();
-        }
-        match self.parts.back_mut() {
-            Some((began, tally)) if now.saturating_duration_since(*began) < part => tally.add(call),
-            _ => self.parts.push_back((now, call)),
-        }
-    }
-
-    fn forget_oldest(&mut self) {
-        if let Some((_, oldest)) = self.parts.pop_front() {
-            self.total.remove(oldest);
-        }
     }
 }

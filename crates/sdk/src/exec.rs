@@ -153,24 +153,28 @@ impl Exec {
         if context.is_done() { code_of(status) } else { TIMED_OUT_CODE }
     }
 
-    /// Asks the attempt to end, and kills it after the grace.
+    /// Asks the attempt to end, and kills it after the grace; kills what it has started and left behind.
     async fn end(&self, child: &mut Child) -> io::Result<ExitStatus> {
-        signal(child, Signal::TERM);
-        tokio::select! {
+        let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        signal(group, Signal::TERM);
+        let status = tokio::select! {
             biased;
             status = child.wait() => status,
             _ = after(self.grace) => {
-                signal(child, Signal::KILL);
+                signal(group, Signal::KILL);
                 child.wait().await
             }
-        }
+        };
+        // A group outlives its leader. Its number cannot be given to another as long as it has members, and is not
+        // given again at once when it has none.
+        signal(group, Signal::KILL);
+        status
     }
 }
 
 /// To the whole group. A group that is gone needs no signal, so errors are none.
-fn signal(child: &Child, signal: Signal) {
-    let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-    let _gone = pid.map(|pid| kill_process_group(pid, signal));
+fn signal(group: Option<Pid>, signal: Signal) {
+    let _gone = group.map(|group| kill_process_group(group, signal));
 }
 
 fn code_of(status: io::Result<ExitStatus>) -> u8 {

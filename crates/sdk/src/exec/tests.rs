@@ -45,13 +45,19 @@ async fn an_attempt_that_takes_too_long_is_ended_with_all_it_started() -> std::i
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("child");
     let once = RetryLimits { max_attempts: 1, ..RetryLimits::default() };
-    let script = format!("sleep 1000 & echo $! > {}; wait", file.display());
+    let script = format!("trap '' TERM; sleep 1000 & trap - TERM; echo $! > {}; wait", file.display());
     assert_eq!(ended(shell(&script).timeout(ms(300)).limits(once)).await, (TIMED_OUT_CODE, 1));
-    let child = std::fs::read_to_string(&file)?;
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.trim())).unwrap_or_default();
-    let state = stat.rsplit(')').next().unwrap_or_default().trim().chars().next();
-    assert!(matches!(state, None | Some('Z' | 'X')), "{stat}");
-    Ok(())
+    let stat = format!("/proc/{}/stat", std::fs::read_to_string(&file)?.trim());
+    // Signals are on their way for a moment.
+    for _ in 0..1000 {
+        let Ok(text) = std::fs::read_to_string(&stat) else { return Ok(()) };
+        let state = text.rsplit(')').next().unwrap_or_default().trim().chars().next();
+        if matches!(state, Some('Z' | 'X')) {
+            return Ok(());
+        }
+        after(ms(10)).await;
+    }
+    panic!("still there: {stat}");
 }
 
 #[tokio::test]

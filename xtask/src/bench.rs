@@ -4,6 +4,7 @@ mod controllers;
 mod herd;
 mod jobs;
 pub mod schedule;
+mod sdk;
 mod start;
 pub mod store;
 
@@ -16,7 +17,7 @@ use serde::Serialize;
 /// Which workloads, and where the results go.
 #[derive(Args)]
 pub struct Arguments {
-    /// Workloads to run [default: all]: schedule, controllers, store, start, scale, herd, jobs
+    /// Workloads to run [default: all]: schedule, controllers, store, start, scale, herd, jobs, sdk
     workloads: Vec<String>,
     /// Also write the results as JSON to this file
     #[arg(long, value_name = "FILE")]
@@ -67,7 +68,7 @@ pub fn percentile(values: &mut [f64], percent: f64) -> f64 {
     values[rank.clamp(1, values.len()) - 1]
 }
 
-const WORKLOADS: &[&str] = &["schedule", "controllers", "store", "start", "scale", "herd", "jobs"];
+const WORKLOADS: &[&str] = &["schedule", "controllers", "store", "start", "scale", "herd", "jobs", "sdk"];
 
 /// Runs the workloads with a release build and prints what they gave.
 ///
@@ -90,6 +91,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
             "controllers" => controllers::measure()?,
             "start" => start::measure()?,
             "scale" => start::measure_scale()?,
+            "sdk" => sdk::measure()?,
             "herd" => [herd::measure(2_000, "≤ 300")?, herd::measure(10_000, "≤ 1500")?].concat(),
             _ => jobs::measure()?,
         });

@@ -30,7 +30,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("store", &["object"]),
     ("server", &["object", "store"]),
     ("runtime", &["object"]),
-    ("image", &[]),
+    ("sdk", &["schedule"]),
     ("simulate", &["schedule", "object", "controller", "store"]),
     ("cronlet", &["schedule", "object", "controller", "store", "server", "runtime", "simulate"]),
 ];

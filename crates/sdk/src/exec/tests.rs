@@ -1,0 +1,80 @@
+use std::time::Duration;
+
+use super::{Exec, ExecEnded, NOT_FOUND_CODE, TIMED_OUT_CODE};
+use crate::{
+    resilience::{Backoff, RetryLimits},
+    time::{Context, after},
+};
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn shell(script: &str) -> Exec {
+    Exec::new("sh", ["-c", script]).backoff(Backoff::constant(ms(1)))
+}
+
+async fn ended(exec: Exec) -> (u8, u32) {
+    let ExecEnded { code, attempts } = exec.run(&Context::background()).await;
+    (code, attempts)
+}
+
+#[tokio::test]
+async fn a_command_is_tried_until_it_succeeds_or_the_attempts_are_used_up() {
+    assert_eq!(ended(shell("exit 0")).await, (0, 1));
+    assert_eq!(ended(shell("test $CRONLET_ATTEMPT = 2")).await, (0, 2));
+    assert_eq!(ended(shell("exit 7")).await, (7, 3));
+    let five = RetryLimits { max_attempts: 5, ..RetryLimits::default() };
+    assert_eq!(ended(shell("exit 7").limits(five)).await, (7, 5));
+}
+
+#[tokio::test]
+async fn what_is_in_vain_is_not_tried_again() {
+    assert_eq!(ended(shell("exit 65").permanent_codes([65])).await, (65, 1));
+    assert_eq!(ended(Exec::new("/no/such/command", [""; 0])).await, (NOT_FOUND_CODE, 1));
+}
+
+#[tokio::test]
+async fn a_signal_is_told_as_a_shell_does() {
+    let once = RetryLimits { max_attempts: 1, ..RetryLimits::default() };
+    assert_eq!(ended(shell("kill -KILL $$").limits(once)).await, (137, 1));
+}
+
+#[tokio::test]
+async fn an_attempt_that_takes_too_long_is_ended_with_all_it_started() -> std::io::Result<()> {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("child");
+    let once = RetryLimits { max_attempts: 1, ..RetryLimits::default() };
+    let script = format!("trap '' TERM; sleep 1000 & trap - TERM; echo $! > {}; wait", file.display());
+    assert_eq!(ended(shell(&script).timeout(ms(300)).limits(once)).await, (TIMED_OUT_CODE, 1));
+    let stat = format!("/proc/{}/stat", std::fs::read_to_string(&file)?.trim());
+    // Signals are on their way for a moment.
+    for _ in 0..1000 {
+        let Ok(text) = std::fs::read_to_string(&stat) else { return Ok(()) };
+        let state = text.rsplit(')').next().unwrap_or_default().trim().chars().next();
+        if matches!(state, Some('Z' | 'X')) {
+            return Ok(());
+        }
+        after(ms(10)).await;
+    }
+    panic!("still there: {stat}");
+}
+
+#[tokio::test]
+async fn one_that_ignores_the_request_is_killed_after_the_grace() {
+    let once = RetryLimits { max_attempts: 1, ..RetryLimits::default() };
+    let deaf =
+        shell("trap '' TERM; while :; do sleep 1000; done").timeout(ms(200)).grace(ms(100)).limits(once);
+    assert_eq!(ended(deaf).await, (TIMED_OUT_CODE, 1));
+}
+
+#[tokio::test]
+async fn the_end_of_the_context_ends_the_command_and_the_attempts() {
+    let context = Context::background();
+    let exec = shell("trap 'exit 3' TERM; while :; do sleep 0.01; done");
+    let (ended, ()) = tokio::join!(exec.run(&context), async {
+        after(ms(300)).await;
+        context.cancel();
+    });
+    assert_eq!((ended.code, ended.attempts), (3, 1));
+}

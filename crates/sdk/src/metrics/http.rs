@@ -1,0 +1,115 @@
+//! Just enough HTTP: answers scrapes, and pushes to a Pushgateway.
+
+use std::{io, sync::Arc, time::Duration};
+
+use tokio::{
+    io::{AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+
+use super::Registry;
+use crate::{
+    limits::{REQUEST_BYTES_MAX, SCRAPES_MAX},
+    time::{Context, after},
+};
+
+/// A peer that is slower than this is given up.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long no connection is accepted after one could not be.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Answers `GET /metrics` on `listener` until `context` ends.
+pub async fn serve(listener: TcpListener, registry: Registry, context: Context) {
+    let places = Arc::new(Semaphore::new(SCRAPES_MAX));
+    // The semaphore is never closed, so that there always is a place in the end.
+    while let Ok(Ok(place)) = context.run(places.clone().acquire_owned()).await {
+        let Ok(accepted) = context.run(listener.accept()).await else { return };
+        let Ok((stream, _)) = accepted else {
+            // Out of file descriptors, most likely: that passes.
+            let _ended = context.run(after(ACCEPT_PAUSE)).await;
+            continue;
+        };
+        let registry = registry.clone();
+        tokio::spawn(async move {
+            let _place = place;
+            tokio::select! {
+                // A peer that went away is no concern of ours.
+                _gone = answer(stream, &registry) => {}
+                _ = after(PATIENCE) => {}
+            }
+        });
+    }
+}
+
+async fn answer(mut stream: TcpStream, registry: &Registry) -> io::Result<()> {
+    let (reader, mut writer) = stream.split();
+    let request = head(reader).await?;
+    let mut words = request.split_whitespace();
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let path = target.split('?').next().unwrap_or_default();
+    let (status, body) = match (method, path) {
+        ("GET" | "HEAD", "/metrics") => ("200 OK", registry.text()),
+        ("GET" | "HEAD", _) => ("404 Not Found", "metrics are at /metrics\n".to_owned()),
+        _ => ("405 Method Not Allowed", "only GET\n".to_owned()),
+    };
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {length}\r\n\
+         Connection: close\r\n\r\n"
+    );
+    writer.write_all(head.as_bytes()).await?;
+    if method != "HEAD" {
+        writer.write_all(body.as_bytes()).await?;
+    }
+    writer.shutdown().await
+}
+
+/// Replaces the metrics of `job` at a Pushgateway on `address` (`host:port`). For tasks that end before a scrape.
+///
+/// # Errors
+/// If there is no answer within 10 s, or the answer is not a success.
+pub async fn push(address: &str, job: &str, registry: &Registry) -> io::Result<()> {
+    let timed_out = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer from {address}"));
+    tokio::select! {
+        pushed = put(address, job, registry.text()) => pushed,
+        _ = after(PATIENCE) => Err(timed_out()),
+    }
+}
+
+async fn put(address: &str, job: &str, body: String) -> io::Result<()> {
+    let mut stream = TcpStream::connect(address).await?;
+    let (job, length) = (path_segment(job), body.len());
+    let head = format!(
+        "PUT /metrics/job/{job} HTTP/1.1\r\nHost: {address}\r\nContent-Type: text/plain; version=0.0.4\r\n\
+         Content-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(body.as_bytes()).await?;
+    let status = head_line(&mut BufReader::new(stream.take(REQUEST_BYTES_MAX as u64))).await?;
+    match status.split_whitespace().nth(1) {
+        Some(code) if code.starts_with('2') => Ok(()),
+        _ => Err(io::Error::other(format!("{address} answered `{}`", status.trim_end()))),
+    }
+}
+
+/// The first line of a request, after all of its head was read.
+async fn head(reader: impl AsyncRead + Unpin) -> io::Result<String> {
+    let mut lines = BufReader::new(reader.take(REQUEST_BYTES_MAX as u64));
+    let first = head_line(&mut lines).await?;
+    while !head_line(&mut lines).await?.trim_end().is_empty() {}
+    Ok(first)
+}
+
+async fn head_line(lines: &mut (impl AsyncBufRead + Unpin)) -> io::Result<String> {
+    let mut line = Vec::new();
+    lines.read_until(b'\n', &mut line).await?;
+    Ok(String::from_utf8_lossy(&line).into_owned())
+}
+
+/// Percent-encodes what could end a segment of a path.
+fn path_segment(text: &str) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+    let encode = |byte: u8| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(encode).collect()
+}

@@ -1,0 +1,33 @@
+//! Something else when a call fails.
+
+use std::future::Future;
+
+use super::{Failure, Layer, Operation};
+
+/// Handles what a call failed with: gives another result, or the same or another failure.
+#[derive(Debug, Clone)]
+pub struct Fallback<F> {
+    recover: F,
+}
+
+impl<F> Fallback<F> {
+    /// `recover` is a `Fn(Failure<E>) -> impl Future<Output = Result<T, Failure<E>>>`.
+    pub fn new(recover: F) -> Fallback<F> {
+        Fallback { recover }
+    }
+}
+
+impl<T, E, F, Fut> Layer<T, E> for Fallback<F>
+where
+    T: Send,
+    E: Send,
+    F: Fn(Failure<E>) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<T, Failure<E>>> + Send,
+{
+    async fn guard(&self, operation: &impl Operation<T, E>) -> Result<T, Failure<E>> {
+        match operation.call().await {
+            Ok(value) => Ok(value),
+            Err(failure) => (self.recover)(failure).await,
+        }
+    }
+}

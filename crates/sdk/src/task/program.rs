@@ -1,0 +1,191 @@
+//! Runs a task as a program: signals, grace, exit code.
+
+use std::{future::Future, io, process::ExitCode, time::Duration};
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::JoinError,
+};
+
+use super::{Environment, ExitCodes, TaskError};
+use crate::time::{Context, after};
+
+/// Less than the 30 s that Kubernetes gives pods by default, so that the task says itself how it ended.
+const GRACE_DEFAULT: Duration = Duration::from_secs(25);
+
+/// What a task is given.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// Ends when the task should: SIGTERM or SIGINT came.
+    pub context: Context,
+    /// What the environment says.
+    pub environment: Environment,
+}
+
+/// Runs `work` with the defaults of [`Program`].
+///
+/// The exit code is 0 for `Ok`, and for errors as in [`ExitCodes`]. Errors go to standard error, in logfmt.
+pub fn main<F, Fut>(work: F) -> ExitCode
+where
+    F: FnOnce(Task) -> Fut,
+    Fut: Future<Output = Result<(), TaskError>> + Send + 'static,
+{
+    Program::default().run(work)
+}
+
+/// How a task is run.
+#[derive(Debug, Clone, Copy)]
+pub struct Program {
+    grace: Duration,
+    codes: ExitCodes,
+}
+
+impl Default for Program {
+    fn default() -> Program {
+        Program { grace: GRACE_DEFAULT, codes: ExitCodes::default() }
+    }
+}
+
+impl Program {
+    /// How long the task may go on after it was told to end; 25 s unless told otherwise. Keep it below the pod's
+    /// `terminationGracePeriodSeconds`. A second signal ends it at once.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Program {
+        self.grace = grace;
+        self
+    }
+
+    /// Other exit codes.
+    #[must_use]
+    pub fn exit_codes(mut self, codes: ExitCodes) -> Program {
+        self.codes = codes;
+        self
+    }
+
+    /// Runs `work` in a multi-threaded tokio runtime, and returns what `main` should.
+    pub fn run<F, Fut>(self, work: F) -> ExitCode
+    where
+        F: FnOnce(Task) -> Fut,
+        Fut: Future<Output = Result<(), TaskError>> + Send + 'static,
+    {
+        let environment = match Environment::read(|name| std::env::var(name).ok()) {
+            Ok(environment) => environment,
+            Err(faults) => {
+                for fault in faults {
+                    log_error(&fault.to_string(), self.codes.misconfigured);
+                }
+                return ExitCode::from(self.codes.misconfigured);
+            }
+        };
+        let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                log_error(&format!("there is no runtime: {error}"), self.codes.misconfigured);
+                return ExitCode::from(self.codes.misconfigured);
+            }
+        };
+        let ending = runtime.block_on(async {
+            let mut signals = Signals::new()?;
+            let task = Task { context: Context::background(), environment };
+            let context = task.context.clone();
+            Ok::<_, io::Error>(
+                supervise(work(task), &context, self.grace, async || signals.next().await).await,
+            )
+        });
+        // Blocking work that did not notice is left behind; the process ends.
+        runtime.shutdown_background();
+        let ending = ending.unwrap_or_else(|error| Ending::Failed(TaskError::retriable(error)));
+        let (code, message) = ending.verdict(&self.codes);
+        if let Some(message) = message {
+            log_error(&message, code);
+        }
+        ExitCode::from(code)
+    }
+}
+
+/// How a task came to its end.
+#[derive(Debug)]
+pub(super) enum Ending {
+    Succeeded,
+    Failed(TaskError),
+    Panicked(JoinError),
+    /// It was told to end, and failed then.
+    Cancelled(TaskError),
+    /// It was told to end, did not in time, and was dropped.
+    Abandoned(&'static str),
+}
+
+impl Ending {
+    /// The exit code, and what to say.
+    pub(super) fn verdict(self, codes: &ExitCodes) -> (u8, Option<String>) {
+        match self {
+            Ending::Succeeded => (0, None),
+            Ending::Failed(error) | Ending::Cancelled(error) if error.is_permanent() => {
+                (codes.permanent, Some(error.to_string()))
+            }
+            Ending::Failed(error) => (codes.retriable, Some(error.to_string())),
+            Ending::Cancelled(error) => (codes.cancelled, Some(error.to_string())),
+            Ending::Panicked(error) => (codes.panicked, Some(error.to_string())),
+            Ending::Abandoned(why) => (codes.cancelled, Some(format!("did not end in time after {why}"))),
+        }
+    }
+}
+
+/// Runs `work` to its end. The first stop cancels the context; a second, or the end of the grace, drops the work.
+pub(super) async fn supervise<Fut>(
+    work: Fut,
+    context: &Context,
+    grace: Duration,
+    mut stop: impl AsyncFnMut() -> &'static str,
+) -> Ending
+where
+    Fut: Future<Output = Result<(), TaskError>> + Send + 'static,
+{
+    let mut running = tokio::spawn(work);
+    let name = tokio::select! {
+        biased;
+        result = &mut running => return ended(result, false),
+        name = stop() => name,
+    };
+    context.cancel_because(name);
+    tokio::select! {
+        biased;
+        result = &mut running => return ended(result, true),
+        _ = stop() => {}
+        _ = after(grace) => {}
+    }
+    running.abort();
+    Ending::Abandoned(name)
+}
+
+fn ended(result: Result<Result<(), TaskError>, JoinError>, told_to_end: bool) -> Ending {
+    match result {
+        Ok(Ok(())) => Ending::Succeeded,
+        Ok(Err(error)) if told_to_end || error.is_cancelled() => Ending::Cancelled(error),
+        Ok(Err(error)) => Ending::Failed(error),
+        Err(error) => Ending::Panicked(error),
+    }
+}
+
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok(Signals { terminate, interrupt })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+fn log_error(message: &str, code: u8) {
+    eprintln!("level=error msg={message:?} exit_code={code}");
+}

@@ -29,10 +29,11 @@ const EDGES: &[(&str, &[&str])] = &[
     ("controller", &["schedule", "object"]),
     ("store", &["object"]),
     ("server", &["object", "store"]),
-    ("runtime", &["object"]),
+    ("runtime", &["object", "image"]),
+    ("image", &[]),
     ("sdk", &["schedule"]),
     ("simulate", &["schedule", "object", "controller", "store"]),
-    ("cronlet", &["schedule", "object", "controller", "store", "server", "runtime", "simulate"]),
+    ("cronlet", &["schedule", "object", "controller", "store", "server", "image", "runtime", "simulate"]),
 ];
 
 /// Crates that may know neither the time nor the world around them, and what they may therefore not name.

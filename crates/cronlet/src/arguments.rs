@@ -36,6 +36,8 @@ pub enum Command {
     Logs(command::logs::Logs),
     /// Delete objects
     Delete(command::delete::Delete),
+    /// Work with the images of this machine
+    Image(command::image::Image),
     /// Print the admin kubeconfig of the node on this machine
     Kubeconfig(command::kubeconfig::Kubeconfig),
     /// Print a shell completion script
@@ -79,8 +81,10 @@ pub struct Up {
 /// What runs pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum RuntimeChoice {
-    /// The best that this machine offers; today that is `process`
+    /// What needs nothing else on this machine: `process`
     Auto,
+    /// Containers made of their images
+    Oci,
     /// Processes of this machine, without an image
     Process,
     /// Nothing: pods stay Pending

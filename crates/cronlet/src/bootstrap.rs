@@ -10,7 +10,7 @@ use cronlet_object::{
     api::{Namespace, ObjectMeta},
 };
 use cronlet_runtime::{
-    Config, Runtime,
+    Config, ImageConfig, Runtime,
     logs::{LogError, LogOptions, LogSource},
 };
 use cronlet_server::{Api, LogRequest, Pki, PodLogs, Version};
@@ -21,7 +21,7 @@ use tokio::{net::TcpListener, sync::oneshot, task};
 use crate::{
     arguments::RuntimeChoice,
     clock::SystemClock,
-    limits, machine,
+    command, limits, machine,
     node::{self, Inbox},
     place,
 };
@@ -187,11 +187,16 @@ fn runtime(
     if options.runtime == RuntimeChoice::None {
         return Ok(None);
     }
+    if options.runtime == RuntimeChoice::Oci {
+        command::image::use_tls();
+    }
     let config = Config {
         data_dir: options.data_dir.clone(),
         log_root: options.log_root.clone(),
         node_name: host.to_owned(),
         node_ip: machine::address(),
+        images: (options.runtime == RuntimeChoice::Oci)
+            .then(|| ImageConfig { dir: place::images(&options.data_dir), insecure_registries: Vec::new() }),
         pods_max: limits::PODS_MAX,
         executable: std::env::current_exe().context("cannot find this program's own file")?,
         clock: clock.clone(),

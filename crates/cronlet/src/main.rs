@@ -48,6 +48,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Describe(describe) => command::describe::run(&describe),
         Command::Logs(logs) => command::logs::run(&logs),
         Command::Delete(delete) => command::delete::run(&delete),
+        Command::Image(image) => command::image::run(&image),
         Command::Kubeconfig(kubeconfig) => command::kubeconfig::run(&kubeconfig),
         Command::Completion(completion) => command::completion::run(&completion),
         Command::Version(version) => command::version::run(&version),

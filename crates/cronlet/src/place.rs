@@ -36,6 +36,11 @@ pub fn log_root(asked: Option<&Path>, data_dir: &Path) -> anyhow::Result<PathBuf
     }
 }
 
+/// The store of images of a node with this data directory.
+pub fn images(data_dir: &Path) -> PathBuf {
+    data_dir.join("images")
+}
+
 /// The host's name, which the node object bears.
 pub fn host_name() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().to_lowercase();

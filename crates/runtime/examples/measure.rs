@@ -39,6 +39,7 @@ fn main() {
         node_name: "here".into(),
         node_ip: [127, 0, 0, 1].into(),
         executable: std::env::current_exe().unwrap(),
+        images: None,
         pods_max: 10_000,
         clock: Arc::new(WallClock),
     };

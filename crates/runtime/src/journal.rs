@@ -133,6 +133,8 @@ pub struct Exit {
 pub enum ExitKind {
     /// Its process ended.
     Ended,
+    /// Its process ended, after one of the container was killed because it used more memory than it may.
+    OutOfMemory,
     /// Its program could not be executed.
     StartError,
     /// Its process is gone and nobody saw how it ended.

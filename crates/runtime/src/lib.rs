@@ -18,6 +18,7 @@ mod mounts;
 mod processes;
 pub mod resolve;
 mod runtime;
+mod sandbox;
 pub mod shim;
 pub mod spec;
 pub mod state;
@@ -25,4 +26,6 @@ pub mod status;
 mod sys;
 mod volumes;
 
-pub use runtime::{Config, Report, ReportedEvent, Reporter, Runtime, RuntimeError};
+pub use runtime::{
+    Config, ImageConfig, Report, ReportedEvent, Reporter, Runtime, RuntimeError, layers_in_use,
+};

@@ -74,6 +74,9 @@ pub const MIRROR_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// How much a volume made of API objects may hold, in bytes: the largest Secret or ConfigMap is 1 MiB.
 pub const PROJECTED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// How many images are pulled at once.
+pub const PULLS_MAX: usize = 3;
+
 /// How many pods may run at once unless the configuration says otherwise.
 pub const PODS_MAX: usize = 2000;
 

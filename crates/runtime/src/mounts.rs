@@ -3,7 +3,7 @@
 //! Nothing is mounted or created on the host, and all of it is gone with the container's last process.
 
 mod mirror;
-mod namespace;
+pub(crate) mod namespace;
 
 use std::{
     ffi::CString,
@@ -97,7 +97,7 @@ pub(crate) fn set_up(container: &spec::Container, stage: &Path) -> Result<Option
 
 /// Makes the file that the container writes its last message to, whoever it runs as: in memory, on `stage`, which
 /// stays covered. Returns the file, and a mount of it.
-fn make_message_file(stage: &Path) -> io::Result<(File, OwnedFd)> {
+pub(crate) fn make_message_file(stage: &Path) -> io::Result<(File, OwnedFd)> {
     let options = format!("mode=755,size={}", limits::TERMINATION_FILE_BYTES_MAX);
     let options = CString::new(options).expect("numbers have no null bytes");
     mount("tmpfs", stage, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, options.as_c_str())?;
@@ -140,7 +140,7 @@ fn attach(attachment: &Attachment<'_>, mirrors: &mut Mirrors) -> Result<(), Stri
 }
 
 /// A copy of the mount that a container's mount asks for, not attached anywhere, and whether it is a directory.
-fn detached(mount: &spec::Mount) -> Result<(OwnedFd, bool), String> {
+pub(crate) fn detached(mount: &spec::Mount) -> Result<(OwnedFd, bool), String> {
     let place = || match &mount.sub_path {
         Some(path) => format!("subPath {path:?}"),
         None => "the volume".to_owned(),

@@ -41,6 +41,13 @@ pub(crate) fn signal_group(leader: i32, signal: Signal) {
     }
 }
 
+/// Sends a signal to a process. One that has ended is no error.
+pub(crate) fn signal(pid: i32, signal: Signal) {
+    if let Some(pid) = Pid::from_raw(pid) {
+        let _ = kill_process(pid, signal);
+    }
+}
+
 /// The present boot of the machine, as the kernel names it; empty if it does not.
 pub(crate) fn boot_id() -> String {
     let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
@@ -101,10 +108,7 @@ pub(crate) fn kill_strays(keep: &[i32]) -> bool {
 }
 
 fn kill(pid: i32) {
-    if let Some(pid) = Pid::from_raw(pid) {
-        // It may have ended by itself.
-        let _ = kill_process(pid, Signal::KILL);
-    }
+    signal(pid, Signal::KILL);
 }
 
 fn own_pid() -> i32 {

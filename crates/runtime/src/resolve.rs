@@ -4,22 +4,30 @@
 
 mod downward;
 mod environment;
+mod files;
 mod identity;
+mod image;
 mod mounts;
 mod payload;
+pub(crate) mod pull_secret;
 mod volume;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use cronlet_object::{Snapshot, api};
 use jiff::{SignedDuration, Timestamp};
 
 pub use self::identity::Users;
+pub use self::image::{Image, ImageState};
 pub use self::volume::{FileEntry, HostPathKind, Plan, Volume};
 use crate::{
-    logs::files,
+    logs::files as log_files,
     mounts::TERMINATION_MESSAGE_PATH,
-    spec::{self, Container, Handler, MemoryVolume, Pod, RestartPolicy, Role},
+    spec::{self, Container, Handler, Identity, MemoryVolume, Pod, RestartPolicy, Role, Sandbox},
 };
 
 /// What everything is resolved against.
@@ -31,6 +39,8 @@ pub struct Inputs<'a> {
     pub snapshot: &'a Snapshot,
     /// What the pod runs on.
     pub node: &'a NodeFacts,
+    /// The images that its containers name, by those names; nothing if it runs as processes of the host.
+    pub images: Option<&'a HashMap<String, ImageState>>,
     /// When the pod was first seen by this node: `status.startTime`.
     pub start_time: Timestamp,
 }
@@ -50,6 +60,10 @@ pub struct NodeFacts {
     pub log_root: PathBuf,
     /// Its users.
     pub users: Users,
+    /// The text of its `/etc/hosts`.
+    pub hosts: String,
+    /// The text of its `/etc/resolv.conf`.
+    pub resolv_conf: String,
 }
 
 /// A pod that can be started.
@@ -103,7 +117,10 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Resolved, Vec<Blocked>> {
     let (namespace, name) =
         (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default());
     let mut blocked = Vec::new();
-    let volumes = volume::plan_all(&inputs, &spec, &mut blocked);
+    let mut volumes = volume::plan_all(&inputs, &spec, &mut blocked);
+    if inputs.images.is_some() {
+        volumes.push(files::network(&inputs, &spec));
+    }
     let mut containers = Vec::new();
     for (role, container) in roles(&spec) {
         match resolve_container(&inputs, &spec, container, role, &volumes) {
@@ -120,9 +137,10 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Resolved, Vec<Blocked>> {
         .and_then(|seconds| inputs.start_time.checked_add(SignedDuration::from_secs(seconds)).ok());
     let pod = Pod {
         version: spec::VERSION,
-        handler: Handler::Process,
-        log_dir: files::pod_dir(log_root, &namespace, &name, &uid),
-        log_links_dir: files::links_dir(log_root),
+        handler: if inputs.images.is_some() { Handler::Oci } else { Handler::Process },
+        sandbox: sandbox(&inputs, &spec),
+        log_dir: log_files::pod_dir(log_root, &namespace, &name, &uid),
+        log_links_dir: log_files::links_dir(log_root),
         namespace,
         name,
         uid,
@@ -177,11 +195,19 @@ fn resolve_container(
 ) -> Result<Container, Blocked> {
     let refuse =
         |reason| move |message| Blocked::Container { container: container.name.clone(), reason, message };
-    let identity = identity::resolve(inputs, spec, container).map_err(refuse(CONFIG_ERROR))?;
-    let home = inputs.node.users.home(identity.as_ref().map(|identity| identity.uid));
-    let env = environment::resolve(inputs, spec, container, &home).map_err(refuse(CONFIG_ERROR))?;
-    let mounts = mounts::resolve(container, volumes, &env).map_err(refuse(CONFIG_ERROR))?;
-    let argv = argv(container, &env).map_err(refuse(CREATE_ERROR))?;
+    let image = image(inputs, container)?;
+    let image = image.as_deref();
+    let (identity, home) = identity(inputs, spec, container, image).map_err(refuse(CONFIG_ERROR))?;
+    let defaults = image.into_iter().flat_map(image::environment).chain([("HOME".to_owned(), home)]);
+    let env = environment::resolve(inputs, spec, container, defaults).map_err(refuse(CONFIG_ERROR))?;
+    let mut mounts = mounts::resolve(container, volumes, &env).map_err(refuse(CONFIG_ERROR))?;
+    if image.is_some() {
+        files::mount(volumes, &mut mounts);
+    }
+    let argv = argv(container, image, &env).map_err(refuse(CREATE_ERROR))?;
+    let root = image.map(|image| image::root(spec, container, image)).transpose();
+    let own_dir = container.working_dir.as_deref().filter(|dir| !dir.is_empty());
+    let cwd = own_dir.or(image.map(|image| image.working_dir.as_str())).unwrap_or_default();
     let security = container.security_context.as_ref();
     let message_path = container.termination_message_path.as_deref().filter(|path| !path.is_empty());
     let message_path = Path::new("/").join(message_path.unwrap_or(TERMINATION_MESSAGE_PATH));
@@ -190,7 +216,7 @@ fn resolve_container(
         name: container.name.clone(),
         role,
         argv,
-        cwd: absolute(container.working_dir.as_deref().unwrap_or_default()),
+        cwd: absolute(cwd),
         identity,
         no_new_privileges: security.and_then(|s| s.allow_privilege_escalation) == Some(false),
         mounts,
@@ -200,7 +226,55 @@ fn resolve_container(
             fallback_to_logs: policy == Some("FallbackToLogsOnError"),
         },
         env,
+        stop_signal: image.and_then(image::stop_signal),
+        root: root.map_err(refuse(CREATE_ERROR))?,
     })
+}
+
+/// The image of a container, if it has one.
+fn image(inputs: &Inputs<'_>, container: &api::Container) -> Result<Option<Arc<Image>>, Blocked> {
+    let Some(images) = inputs.images else { return Ok(None) };
+    let name = container.image.as_deref().unwrap_or_default();
+    match images.get(name) {
+        Some(ImageState::Ready(image)) => Ok(Some(image.clone())),
+        Some(ImageState::Missing { reason, message }) => {
+            Err(Blocked::Container { container: container.name.clone(), reason, message: message.clone() })
+        }
+        None => Err(Blocked::Container {
+            container: container.name.clone(),
+            reason: CREATE_ERROR,
+            message: format!("nothing is known of the image {name:?}"),
+        }),
+    }
+}
+
+/// Who a container runs as, and the home directory of that user.
+fn identity(
+    inputs: &Inputs<'_>,
+    spec: &api::PodSpec,
+    container: &api::Container,
+    image: Option<&Image>,
+) -> Result<(Option<Identity>, String), String> {
+    if let Some(image) = image {
+        let (identity, home) = image::identity(inputs, spec, container, image)?;
+        return Ok((Some(identity), home));
+    }
+    let identity = identity::resolve(inputs, spec, container)?;
+    let home = inputs.node.users.home(identity.as_ref().map(|identity| identity.uid));
+    Ok((identity, home))
+}
+
+/// Annotation of a pod: `none` for no network but loopback.
+const NETWORK: &str = "cronlet.dev/network";
+
+fn sandbox(inputs: &Inputs<'_>, spec: &api::PodSpec) -> Sandbox {
+    if inputs.images.is_none() {
+        return Sandbox::default();
+    }
+    let network = inputs.pod.metadata.annotations.as_ref().and_then(|all| all.get(NETWORK));
+    // Who shares the host's network shares its name, too.
+    let hostname = (spec.host_network != Some(true)).then(|| environment::hostname(inputs.pod, spec));
+    Sandbox { hostname, no_network: network.is_some_and(|network| network == "none") }
 }
 
 /// Relative paths start from the root, as in a container.
@@ -208,8 +282,18 @@ fn absolute(path: &str) -> String {
     if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
 }
 
-/// The program and its arguments. There is no image that could name one.
-fn argv(container: &api::Container, env: &[(String, String)]) -> Result<Vec<String>, String> {
+/// The program and its arguments. Without an image, the container must name them itself.
+fn argv(
+    container: &api::Container,
+    image: Option<&Image>,
+    env: &[(String, String)],
+) -> Result<Vec<String>, String> {
+    let expanded =
+        |parts: Vec<String>| parts.iter().map(|part| environment::expand(part, env)).collect::<Vec<_>>();
+    if let Some(image) = image {
+        let argv = expanded(image::argv(container, image));
+        return if argv.is_empty() { Err("no command specified".to_owned()) } else { Ok(argv) };
+    }
     let command = container.command.as_deref().unwrap_or_default();
     if command.first().is_none_or(String::is_empty) {
         let image = container.image.as_deref().unwrap_or_default();
@@ -217,8 +301,7 @@ fn argv(container: &api::Container, env: &[(String, String)]) -> Result<Vec<Stri
             "a process pod does not use the image {image:?}, so `command` is required: set it to a program of this host"
         ));
     }
-    let parts = command.iter().chain(container.args.iter().flatten());
-    Ok(parts.map(|part| environment::expand(part, env)).collect())
+    Ok(expanded(command.iter().chain(container.args.iter().flatten()).cloned().collect()))
 }
 
 #[cfg(test)]

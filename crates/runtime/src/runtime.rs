@@ -5,6 +5,7 @@
 //! more thread waits for shims to say that a journal has grown. No thread belongs to one pod.
 
 mod directory;
+mod images;
 mod link;
 mod news;
 mod pod;
@@ -14,7 +15,7 @@ use std::{
     fs, io,
     net::IpAddr,
     os::unix::fs::DirBuilderExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     thread::{self, JoinHandle},
 };
@@ -26,7 +27,9 @@ use cronlet_object::{
 };
 use rustix::process::{Gid, getegid, geteuid, getgroups};
 
+pub use self::images::ImageConfig;
 use self::{
+    images::Images,
     link::Watcher,
     queue::{Queue, Task, Turn},
 };
@@ -49,6 +52,8 @@ pub struct Config {
     pub node_ip: IpAddr,
     /// This program's file, which is executed as shims. Its `main` begins with [`crate::shim::main_if_requested`].
     pub executable: PathBuf,
+    /// Where the images of pods are; nothing if pods run as processes of the host.
+    pub images: Option<ImageConfig>,
     /// How many pods run at once; further ones stay Pending until one has ended.
     pub pods_max: usize,
     /// The time.
@@ -86,6 +91,9 @@ pub enum RuntimeError {
         /// The cause.
         source: io::Error,
     },
+    /// There is no store of images.
+    #[error(transparent)]
+    Images(#[from] cronlet_image::Error),
     /// The system is short of something.
     #[error("cannot {step}: {source}")]
     System {
@@ -103,7 +111,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     report: Reporter,
     watcher: Watcher,
-    queue: Queue,
+    queue: Arc<Queue>,
+    images: Option<Arc<Images>>,
 }
 
 /// Runs the pods of this node. When it is dropped its threads end, and the pods run on.
@@ -125,19 +134,31 @@ impl Runtime {
             volumes_dir: config.data_dir.join("volumes"),
             log_root: config.log_root,
             users: users(),
+            // Without these files, pods have none either.
+            hosts: fs::read_to_string("/etc/hosts").unwrap_or_default(),
+            resolv_conf: fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
         };
         make_dirs(&facts)?;
         let watcher =
             Watcher::new().map_err(|source| RuntimeError::System { step: "watch shims", source })?;
-        let queue = Queue::new(config.pods_max);
+        let queue = Arc::new(Queue::new(config.pods_max));
         let (executable, clock) = (config.executable, config.clock);
-        let shared = Arc::new(Shared { facts, executable, clock, report, watcher, queue });
+        let images = config.images.map(|images| Images::open(images, clock.clone())).transpose()?;
+        let (images, orders) = images.map(|(images, orders)| (Arc::new(images), orders)).unzip();
+        let shared = Arc::new(Shared { facts, executable, clock, report, watcher, queue, images });
         let mut runtime = Runtime { shared, threads: Vec::new() };
         let workers = thread::available_parallelism().map_or(2, usize::from).clamp(2, limits::WORKERS_MAX);
         for _ in 0..workers {
             runtime.spawn("pod worker", work)?;
         }
         runtime.spawn("shim watcher", |shared| shared.watcher.run(&shared.queue))?;
+        if let Some(orders) = orders {
+            runtime.spawn("image puller", |shared| {
+                if let Some(images) = &shared.images {
+                    images.run(orders, &shared.queue);
+                }
+            })?;
+        }
         Ok(runtime)
     }
 
@@ -199,11 +220,17 @@ impl Drop for Runtime {
     fn drop(&mut self) {
         self.shared.queue.close();
         self.shared.watcher.close();
+        self.shared.images.iter().for_each(|images| images.close());
         for thread in self.threads.drain(..) {
             // A thread that panicked has said so.
             let _ = thread.join();
         }
     }
+}
+
+/// The image layers that the pods of a node with this data directory are made of.
+pub fn layers_in_use(data_dir: &Path) -> Vec<PathBuf> {
+    directory::layers(&data_dir.join("pods"))
 }
 
 /// The node's own user, and the users of this machine.

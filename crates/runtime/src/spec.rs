@@ -33,8 +33,20 @@ pub struct Pod {
     pub log_links_dir: PathBuf,
     /// Volumes held in memory.
     pub memory_volumes: Vec<MemoryVolume>,
+    /// What its containers share, if they have images.
+    #[serde(default)]
+    pub sandbox: Sandbox,
     /// Init containers in their order, then the others in theirs.
     pub containers: Vec<Container>,
+}
+
+/// What the containers of a pod share, if they have images.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sandbox {
+    /// The host's name as the containers see it; the host's own if absent.
+    pub hostname: Option<String>,
+    /// Whether they have no network but loopback.
+    pub no_network: bool,
 }
 
 /// What runs the containers of a pod.
@@ -43,6 +55,8 @@ pub struct Pod {
 pub enum Handler {
     /// As processes of the host, without their images.
     Process,
+    /// In sandboxes made of their images.
+    Oci,
 }
 
 /// `spec.restartPolicy` of a pod.
@@ -89,6 +103,44 @@ pub struct Container {
     pub mounts: Vec<Mount>,
     /// Where it may leave a last message.
     pub termination_message: TerminationMessage,
+    /// The signal that asks it to end; SIGTERM if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_signal: Option<i32>,
+    /// What it runs in; absent if it is a process of the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<Root>,
+}
+
+/// The file system of a container with an image, and what it may do there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Root {
+    /// The image as `status.containerStatuses[].imageID` names it.
+    pub image_id: String,
+    /// The directories of the image's layers, the lowest first; at least one.
+    pub layers: Vec<PathBuf>,
+    /// Whether only volumes can be written to.
+    pub read_only: bool,
+    /// The numbers of the capabilities that its processes may have.
+    pub capabilities: Vec<u8>,
+    /// Whether nothing is hidden from it and no system call denied: `securityContext.privileged`.
+    pub privileged: bool,
+    /// Whether system calls are not filtered: `seccompProfile: Unconfined`.
+    pub seccomp_unconfined: bool,
+    /// What it may use.
+    pub resources: Resources,
+}
+
+/// What the kernel grants a container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resources {
+    /// Its share of the processors when others want them, too: 1024 for each.
+    pub cpu_shares: Option<u64>,
+    /// How much of each 100 ms it may run, in microseconds, over all processors.
+    pub cpu_quota_micros: Option<u64>,
+    /// Its memory, in bytes.
+    pub memory_bytes_max: Option<u64>,
+    /// How readily the kernel ends it when memory runs out: from -1000, never, to 1000.
+    pub oom_score_adj: Option<i32>,
 }
 
 /// Who a process runs as.

@@ -159,7 +159,7 @@ fn container_status(observed: Observed<'_>, part: Part<'_>, initialized: bool) -
         name: name.clone(),
         container_id: part.current().map(|attempt| api_id(uid, name, attempt.number)),
         image,
-        image_id: String::new(),
+        image_id: image_id(observed, name),
         state: Some(state),
         last_state: Some(last.unwrap_or_default()),
         ready: part.is_ready(),
@@ -167,6 +167,13 @@ fn container_status(observed: Observed<'_>, part: Part<'_>, initialized: bool) -
         restart_count: part.current().map_or(0, |attempt| i32::try_from(attempt.number).unwrap_or(i32::MAX)),
         ..ContainerStatus::default()
     }
+}
+
+/// The image that a container runs, as it was found by its digest; nothing for a process of the host.
+fn image_id(observed: Observed<'_>, container: &str) -> String {
+    let spec = observed.run.map(|(spec, _)| spec);
+    let root = spec.and_then(|spec| spec.containers[spec.position(container)?].root.as_ref());
+    root.map(|root| root.image_id.clone()).unwrap_or_default()
 }
 
 /// A time as the API shows it, in whole seconds: finer, a status would differ from itself once it is stored.
@@ -184,6 +191,7 @@ fn terminated(attempt: &Attempt, uid: &str, container: &str) -> Option<Container
     let reason = match (exit.kind, exit.code) {
         (ExitKind::StartError, _) => "StartError",
         (ExitKind::Lost, _) => "ContainerStatusUnknown",
+        (ExitKind::OutOfMemory, _) => "OOMKilled",
         (ExitKind::Ended, 0) => "Completed",
         (ExitKind::Ended, _) => "Error",
     };

@@ -35,6 +35,22 @@ pub(crate) fn fork() -> io::Result<Fork> {
     }
 }
 
+/// Makes a copy of this process in namespaces of its own, named by `CLONE_NEW*`. As [`fork`] otherwise.
+pub(crate) fn fork_into(namespaces: u64) -> io::Result<Fork> {
+    // SAFETY: every field is a number, and zero means that it is not used.
+    let mut arguments: libc::clone_args = unsafe { MaybeUninit::zeroed().assume_init() };
+    arguments.flags = namespaces;
+    arguments.exit_signal = u64::from(libc::SIGCHLD.unsigned_abs());
+    // SAFETY: as with `fork`: without `CLONE_VM` the child has memory of its own, a copy of that of the one thread there
+    // is, and returns on a copy of its stack. The C library keeps nothing about a process that would be wrong in it.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, size_of::<libc::clone_args>()) };
+    match pid {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(Fork::Child),
+        pid => Ok(Fork::Parent(i32::try_from(pid).expect("process IDs are small"))),
+    }
+}
+
 /// Executes a program in place of this one. Returns only if that failed, with the reason.
 pub(crate) fn execve(path: &CString, argv: &[CString], env: &[CString]) -> io::Error {
     let pointers = |strings: &[CString]| -> Vec<*const c_char> {
@@ -165,6 +181,15 @@ pub(crate) fn close_others_on_exec() {
 
 /// Makes a mount read-only, without changing anything else about it.
 pub(crate) fn mount_read_only(mount: BorrowedFd<'_>) -> io::Result<()> {
+    set_read_only(mount, libc::AT_EMPTY_PATH)
+}
+
+/// The same for a mount and all that is mounted below.
+pub(crate) fn mount_read_only_recursive(mount: BorrowedFd<'_>) -> io::Result<()> {
+    set_read_only(mount, libc::AT_EMPTY_PATH | libc::AT_RECURSIVE)
+}
+
+fn set_read_only(mount: BorrowedFd<'_>, flags: c_int) -> io::Result<()> {
     #[repr(C)]
     struct MountAttributes {
         set: u64,
@@ -180,7 +205,7 @@ pub(crate) fn mount_read_only(mount: BorrowedFd<'_>) -> io::Result<()> {
             libc::SYS_mount_setattr,
             mount.as_raw_fd(),
             c"".as_ptr(),
-            libc::AT_EMPTY_PATH,
+            flags,
             &raw const attributes,
             size_of::<MountAttributes>(),
         )
@@ -192,8 +217,38 @@ pub(crate) fn mount_read_only(mount: BorrowedFd<'_>) -> io::Result<()> {
 pub(crate) fn unshare_mounts(in_user_namespace: bool) -> io::Result<()> {
     let mut flags = UnshareFlags::NEWNS;
     flags.set(UnshareFlags::NEWUSER, in_user_namespace);
-    // SAFETY: the table of file descriptors, which other threads could observe, stays shared.
+    unshare(flags)
+}
+
+/// Gives this process namespaces of its own.
+pub(crate) fn unshare(flags: UnshareFlags) -> io::Result<()> {
+    // SAFETY: the table of file descriptors, which other threads could observe, is not among what is unshared.
     Ok(unsafe { unshare_unsafe(flags) }?)
+}
+
+/// Has the kernel ask a filter about every system call of this process and of those it will start.
+pub(crate) fn filter_system_calls(filter: &[libc::sock_filter]) -> io::Result<()> {
+    let length = u16::try_from(filter.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let program = libc::sock_fprog { len: length, filter: filter.as_ptr().cast_mut() };
+    // SAFETY: the program points to as many instructions as it says, and the kernel copies them without writing.
+    let result = unsafe {
+        libc::prctl(libc::PR_SET_SECCOMP, libc::c_ulong::from(libc::SECCOMP_MODE_FILTER), &raw const program)
+    };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Brings the loopback interface of this process's network namespace up.
+pub(crate) fn bring_up_loopback() -> io::Result<()> {
+    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None)?;
+    // SAFETY: every bit pattern of the structure is valid, zeroes included.
+    let mut request: libc::ifreq = unsafe { MaybeUninit::zeroed().assume_init() };
+    for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
+        *to = from.cast_signed();
+    }
+    request.ifr_ifru.ifru_flags = libc::c_short::try_from(libc::IFF_UP | libc::IFF_RUNNING).unwrap_or(0);
+    // SAFETY: the request is a structure of the kind that the call reads.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Lets the async runtime that this is called in tell when a descriptor is ready. Any thread may call it.

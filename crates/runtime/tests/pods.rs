@@ -6,6 +6,9 @@
 #[path = "pods/node.rs"]
 mod node;
 
+#[path = "pods/containers.rs"]
+mod containers;
+
 #[path = "pods/lives.rs"]
 mod lives;
 
@@ -37,14 +40,24 @@ macro_rules! tests {
 fn main() -> ExitCode {
     cronlet_runtime::shim::main_if_requested();
     servers::main_if_requested();
+    // For the registry that does not answer. Nobody has installed another one before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let filters: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let mut all = [lives::TESTS, outputs::TESTS, servers::TESTS].concat();
     if servers::has_namespaces() {
         all.extend(storage::TESTS);
+        if containers::has_busybox() {
+            all.extend(containers::TESTS);
+        } else {
+            println!(
+                "the tests of containers are not run: there is no /bin/busybox (Debian's busybox-static)"
+            );
+        }
     } else {
         println!(
-            "the tests of volumes that are mounted are not run: this system has no mount namespaces for us"
+            "the tests of containers and of volumes that are mounted are not run: this system has no mount namespaces \
+             for us"
         );
     }
     let chosen =

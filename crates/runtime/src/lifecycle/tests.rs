@@ -23,6 +23,8 @@ fn pod(policy: RestartPolicy, roles: &[Role]) -> Pod {
             required: false,
             fallback_to_logs: false,
         },
+        stop_signal: None,
+        root: None,
     };
     Pod {
         version: 1,
@@ -36,6 +38,7 @@ fn pod(policy: RestartPolicy, roles: &[Role]) -> Pod {
         log_dir: "/log".into(),
         log_links_dir: "/links".into(),
         memory_volumes: Vec::new(),
+        sandbox: crate::spec::Sandbox::default(),
         containers: roles.iter().enumerate().map(container).collect(),
     }
 }

@@ -12,9 +12,9 @@ use crate::sys;
 
 /// What is possible in the namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Namespace {
+pub(crate) struct Namespace {
     /// Whether its mounts are owned by the user namespace of the machine, so that device files work on them.
-    pub(super) privileged: bool,
+    pub(crate) privileged: bool,
 }
 
 /// Why there is no namespace.
@@ -24,20 +24,20 @@ pub(super) struct Namespace {
      allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces, \
      kernel.apparmor_restrict_unprivileged_userns=0)"
 )]
-pub(super) struct NoNamespace {
+pub(crate) struct NoNamespace {
     step: &'static str,
     source: io::Error,
 }
 
 /// Moves this process into a mount namespace of its own. What it mounts is not seen from outside; what is mounted and
 /// unmounted outside is so inside, too: otherwise no file system could be taken away while a pod runs.
-pub(super) fn enter() -> Result<Namespace, NoNamespace> {
+pub(crate) fn enter() -> Result<Namespace, NoNamespace> {
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
     let privileged = match sys::unshare_mounts(false) {
         Ok(()) => true,
         Err(error) if error.raw_os_error() == Some(Errno::PERM.raw_os_error()) => {
             sys::unshare_mounts(true).map_err(|source| NoNamespace { step: "unshare", source })?;
-            map_self(uid, gid).map_err(|source| NoNamespace { step: "user mapping", source })?;
+            map_one((uid, uid), (gid, gid)).map_err(|source| NoNamespace { step: "user mapping", source })?;
             false
         }
         Err(source) => return Err(NoNamespace { step: "unshare", source }),
@@ -47,9 +47,10 @@ pub(super) fn enter() -> Result<Namespace, NoNamespace> {
     Ok(Namespace { privileged })
 }
 
-/// Leaves user and group as they are. Without privileges this is all that may be mapped, and groups may not be set.
-fn map_self(uid: u32, gid: u32) -> io::Result<()> {
+/// Gives the one user and the one group of this process their numbers in its new user namespace: inside and outside.
+/// Without privileges this is all that may be mapped, and groups may not be set.
+pub(crate) fn map_one(uid: (u32, u32), gid: (u32, u32)) -> io::Result<()> {
     fs::write("/proc/self/setgroups", "deny")?;
-    fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
-    fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))
+    fs::write("/proc/self/uid_map", format!("{} {} 1", uid.0, uid.1))?;
+    fs::write("/proc/self/gid_map", format!("{} {} 1", gid.0, gid.1))
 }

@@ -17,12 +17,13 @@ const HOSTNAME_BYTES_MAX: usize = 63;
 /// Environment variables in the order of their first definition.
 type Variables = Vec<(String, String)>;
 
-/// The whole environment of a container, or why it cannot be known.
+/// The whole environment of a container, or why it cannot be known. `defaults` hold where the container says nothing
+/// else, and it cannot refer to them.
 pub(super) fn resolve(
     inputs: &Inputs<'_>,
     spec: &api::PodSpec,
     container: &api::Container,
-    home: &str,
+    defaults: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Variables, String> {
     let mut variables = Variables::new();
     for source in container.env_from.iter().flatten() {
@@ -38,11 +39,10 @@ pub(super) fn resolve(
             set(&mut variables, variable.name.clone(), value);
         }
     }
-    let defaults =
-        [("PATH", PATH.to_owned()), ("HOSTNAME", hostname(inputs.pod, spec)), ("HOME", home.to_owned())];
-    for (name, value) in defaults {
-        if lookup(&variables, name).is_none() {
-            variables.push((name.to_owned(), value));
+    let general = [("PATH".to_owned(), PATH.to_owned()), ("HOSTNAME".to_owned(), hostname(inputs.pod, spec))];
+    for (name, value) in defaults.into_iter().chain(general) {
+        if lookup(&variables, &name).is_none() {
+            variables.push((name, value));
         }
     }
     Ok(variables)
@@ -110,7 +110,7 @@ fn set(variables: &mut Variables, name: String, value: String) {
 }
 
 /// The pod's host name: its `hostname` or its name, cut to what a host name may be.
-fn hostname(pod: &api::Pod, spec: &api::PodSpec) -> String {
+pub(super) fn hostname(pod: &api::Pod, spec: &api::PodSpec) -> String {
     let own = spec.hostname.as_deref().filter(|name| !name.is_empty());
     let name = own.or(pod.metadata.name.as_deref()).unwrap_or_default();
     let cut = &name[..name.floor_char_boundary(HOSTNAME_BYTES_MAX)];

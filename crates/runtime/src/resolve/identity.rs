@@ -49,9 +49,33 @@ impl Users {
         user.map(|user| user.home.clone()).filter(|home| !home.is_empty()).unwrap_or_else(|| "/".to_owned())
     }
 
-    fn primary_group(&self, uid: u32) -> u32 {
+    pub(super) fn primary_group(&self, uid: u32) -> u32 {
         self.known.get(&uid).map_or(0, |user| user.gid)
     }
+}
+
+/// What a pod and a container say about who the container runs as.
+pub(super) struct Wanted {
+    pub(super) user: Option<u32>,
+    pub(super) group: Option<u32>,
+    /// Supplementary groups.
+    pub(super) groups: Vec<u32>,
+    /// Whether it may not be root.
+    pub(super) not_root: bool,
+}
+
+pub(super) fn wanted(spec: &api::PodSpec, container: &api::Container) -> Result<Wanted, String> {
+    let pod = spec.security_context.as_ref();
+    let own = container.security_context.as_ref();
+    let user = own.and_then(|own| own.run_as_user).or(pod.and_then(|pod| pod.run_as_user));
+    let group = own.and_then(|own| own.run_as_group).or(pod.and_then(|pod| pod.run_as_group));
+    let not_root = own.and_then(|own| own.run_as_non_root).or(pod.and_then(|pod| pod.run_as_non_root));
+    let supplemental = pod.and_then(|pod| pod.supplemental_groups.as_deref()).unwrap_or_default();
+    let mut groups: Vec<u32> = Vec::with_capacity(supplemental.len() + 1);
+    for &group in supplemental {
+        groups.extend(id(Some(group))?);
+    }
+    Ok(Wanted { user: id(user)?, group: id(group)?, groups, not_root: not_root == Some(true) })
 }
 
 /// Who a container runs as; nothing if as the node does.
@@ -62,18 +86,9 @@ pub(super) fn resolve(
 ) -> Result<Option<Identity>, String> {
     let users = &inputs.node.users;
     let pod = spec.security_context.as_ref();
-    let own = container.security_context.as_ref();
-    let user = own.and_then(|own| own.run_as_user).or(pod.and_then(|pod| pod.run_as_user));
-    let group = own.and_then(|own| own.run_as_group).or(pod.and_then(|pod| pod.run_as_group));
-    let not_root = own.and_then(|own| own.run_as_non_root).or(pod.and_then(|pod| pod.run_as_non_root));
-    let (user, group) = (id(user)?, id(group)?);
-    if not_root == Some(true) {
+    let Wanted { user, group, mut groups, not_root } = wanted(spec, container)?;
+    if not_root {
         refuse_root(inputs, container, user)?;
-    }
-    let supplemental = pod.and_then(|pod| pod.supplemental_groups.as_deref()).unwrap_or_default();
-    let mut groups: Vec<u32> = Vec::with_capacity(supplemental.len() + 1);
-    for &group in supplemental {
-        groups.extend(id(Some(group))?);
     }
     if users.uid != 0 {
         return refuse_others(users, user, group, &groups).map(|()| None);
@@ -87,17 +102,22 @@ pub(super) fn resolve(
     Ok(Some(Identity { uid, gid, groups }))
 }
 
-fn id(value: Option<i64>) -> Result<Option<u32>, String> {
+pub(super) fn id(value: Option<i64>) -> Result<Option<u32>, String> {
     let convert =
         |value: i64| u32::try_from(value).map_err(|_| format!("{value} is no user or group of this system"));
     value.map(convert).transpose()
 }
 
-fn refuse_root(inputs: &Inputs<'_>, container: &api::Container, user: Option<u32>) -> Result<(), String> {
+/// A container as messages name it.
+pub(super) fn place(inputs: &Inputs<'_>, container: &api::Container) -> String {
     let metadata = &inputs.pod.metadata;
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let pod = format!("{}_{}({})", text(&metadata.name), text(&metadata.namespace), text(&metadata.uid));
-    let place = format!("(pod: {pod:?}, container: {})", container.name);
+    format!("(pod: {pod:?}, container: {})", container.name)
+}
+
+fn refuse_root(inputs: &Inputs<'_>, container: &api::Container, user: Option<u32>) -> Result<(), String> {
+    let place = place(inputs, container);
     match user {
         Some(0) => Err(format!("container's runAsUser breaks non-root policy {place}")),
         None if inputs.node.users.uid == 0 => {

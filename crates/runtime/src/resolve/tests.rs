@@ -26,12 +26,20 @@ impl World {
             volumes_dir: "/data/volumes".into(),
             log_root: "/log".into(),
             users: Users::new(0, 0, vec![0], passwd),
+            hosts: String::new(),
+            resolv_conf: String::new(),
         };
         World { snapshot: Snapshot::default(), facts }
     }
 
     pub fn inputs<'a>(&'a self, pod: &'a api::Pod) -> Inputs<'a> {
-        Inputs { pod, snapshot: &self.snapshot, node: &self.facts, start_time: Timestamp::UNIX_EPOCH }
+        Inputs {
+            pod,
+            snapshot: &self.snapshot,
+            node: &self.facts,
+            start_time: Timestamp::UNIX_EPOCH,
+            images: None,
+        }
     }
 
     fn store<T: cronlet_object::Resource>(&mut self, object: Value) {

@@ -1,6 +1,11 @@
 //! The directories of pods: made before a pod starts, found after a restart, removed with the pod.
 
-use std::{collections::HashSet, fs, io, os::unix::fs::DirBuilderExt, path::Path};
+use std::{
+    collections::HashSet,
+    fs, io,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
 
 use cronlet_object::api;
 use jiff::Timestamp;
@@ -8,7 +13,7 @@ use jiff::Timestamp;
 use crate::{
     journal::{self, Event, Exit, ExitKind, Usage},
     logs::files,
-    spec,
+    sandbox, spec,
     state::{State, container_id},
 };
 
@@ -16,6 +21,20 @@ use crate::{
 pub(super) fn uids(pods_dir: &Path) -> HashSet<String> {
     let entries = fs::read_dir(pods_dir).into_iter().flatten();
     entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
+}
+
+/// The image layers of all pods that have a directory.
+pub(super) fn layers(pods_dir: &Path) -> Vec<PathBuf> {
+    let mut layers = Vec::new();
+    for uid in uids(pods_dir) {
+        let records = journal::Reader::open(&pods_dir.join(uid)).and_then(|mut journal| journal.read());
+        // A pod whose journal cannot be read has no shim that could start a container.
+        let Ok(records) = records else { continue };
+        let Some(pod) = journal::specification(&records) else { continue };
+        let roots = pod.containers.iter().filter_map(|container| container.root.as_ref());
+        layers.extend(roots.flat_map(|root| root.layers.iter().cloned()));
+    }
+    layers
 }
 
 /// Makes the directory of a pod, for the node alone to look into.
@@ -75,7 +94,7 @@ pub(super) fn remove_logs(pod: &spec::Pod, state: &State) {
 
 /// Removes a directory with all that is in it.
 pub(super) fn remove_dir(path: &Path) {
-    warn_unless_removed(path, fs::remove_dir_all(path));
+    warn_unless_removed(path, sandbox::remove(path));
 }
 
 fn warn_unless_removed(path: &Path, removed: io::Result<()>) {

@@ -1,7 +1,7 @@
 //! One pod, as the server sees it. It is looked at whenever something may have changed, and each look does whatever
 //! is missing: the same steps serve a pod that is new, one that an earlier server started, and one whose shim died.
 
-use std::{io, path::Path, sync::Arc};
+use std::{collections::HashSet, io, path::Path, sync::Arc};
 
 use cronlet_object::{Object, Snapshot, api};
 use jiff::Timestamp;
@@ -41,6 +41,10 @@ pub(super) struct Pod {
     blocked: Vec<Blocked>,
     /// The store as it was when the pod had to wait for others to end.
     snapshot: Option<Snapshot>,
+    /// The store as it was when the pod could not be started, which the end of a pull may change.
+    unstarted: Option<Snapshot>,
+    /// The images that were pulled for this pod.
+    pulled: HashSet<String>,
     /// The shortest grace period that its present shim was given.
     grace_asked: Option<i64>,
     /// Whether it was not started and will not be.
@@ -81,7 +85,7 @@ impl Pod {
             return self.remove(site);
         }
         // Otherwise it is as it was, and so is what there is to do and to tell.
-        if happened || wanted.snapshot.is_some() || wanted.stop || self.snapshot.is_some() {
+        if happened || wanted.snapshot.is_some() || wanted.stop || self.waits() {
             self.attend(site, wanted);
         }
         Outcome::Known
@@ -95,7 +99,7 @@ impl Pod {
         let start_time =
             *self.start_time.get_or_insert(stored.map_or_else(|| status::time(site.now).0, |time| time.0));
         let is_synced = wanted.snapshot.is_some();
-        let snapshot = wanted.snapshot.or_else(|| self.snapshot.take());
+        let snapshot = wanted.snapshot.or_else(|| self.snapshot.take()).or_else(|| self.unstarted.take());
         let stop = stop_grace(&object, &pod, wanted.stop);
         match &self.run {
             None => self.start(site, &pod, snapshot, stop),
@@ -110,7 +114,7 @@ impl Pod {
                 }
                 if let (Some(snapshot), Some(_)) = (&snapshot, &self.link) {
                     refresh_volumes(
-                        Inputs { pod: &pod, snapshot, node: &site.shared.facts, start_time },
+                        Inputs { pod: &pod, snapshot, node: &site.shared.facts, images: None, start_time },
                         site.now,
                     );
                 }
@@ -131,6 +135,11 @@ impl Pod {
         let is_stalled = !self.blocked.is_empty() || self.link.is_none();
         let news = self.news.take(&object, observed, self.never_started, is_stalled, is_synced);
         news.into_iter().for_each(|report| (site.shared.report)(report));
+    }
+
+    /// Whether something may have changed for the pod that nobody tells of but by a look.
+    fn waits(&self) -> bool {
+        self.snapshot.is_some() || self.unstarted.is_some()
     }
 
     /// Finds what an earlier server or an earlier boot left.
@@ -203,6 +212,7 @@ impl Pod {
             return Outcome::Known;
         }
         self.release(site);
+        site.shared.images.iter().for_each(|images| images.forget(site.uid));
         if let Some(run) = &self.run {
             // If its shim has died, its containers have, too; but not what they started in turn.
             processes::kill_left(&run.state);
@@ -230,8 +240,18 @@ impl Pod {
         }
         // Without a snapshot nothing new is known of what the pod refers to.
         let Some(snapshot) = snapshot else { return };
-        match resolve::resolve(Inputs { pod, snapshot: &snapshot, node: &site.shared.facts, start_time }) {
-            Err(blocked) => self.blocked = blocked,
+        let images = site
+            .shared
+            .images
+            .as_ref()
+            .map(|images| images.of_pod(site.uid, pod, &snapshot, &mut self.pulled));
+        let node = &site.shared.facts;
+        match resolve::resolve(Inputs { pod, snapshot: &snapshot, node, images: images.as_ref(), start_time })
+        {
+            Err(blocked) => {
+                self.blocked = blocked;
+                self.unstarted = images.is_some().then_some(snapshot);
+            }
             Ok(_) if !site.shared.queue.admit(site.uid) => self.snapshot = Some(snapshot),
             Ok(resolved) => {
                 self.admitted = true;

@@ -29,7 +29,8 @@ use rustix::{
 use crate::{
     mounts::{self, Refused},
     processes,
-    spec::{Container, Identity},
+    sandbox::{self, Place, cgroup::Cgroup},
+    spec::{Container, Identity, Pod, Root},
     state::Process,
     sys::{self, Fork},
 };
@@ -44,6 +45,16 @@ pub(super) struct Launched {
     pub(super) stderr: OwnedFd,
     /// The file that it writes its termination message to, if it has one.
     pub(super) message: Option<File>,
+    /// What it is held to, if it has limits.
+    pub(super) cgroup: Option<Cgroup>,
+}
+
+/// What a container with an image is started in.
+struct Sandbox<'a> {
+    root: &'a Root,
+    identity: &'a Identity,
+    place: Place,
+    cgroup: Option<Cgroup>,
 }
 
 /// Why a container's program was not executed.
@@ -64,6 +75,7 @@ pub(super) struct Settings {
 
 /// Starts a container's process and waits until it executes its program. `pod_dir` is the pod's directory.
 pub(super) fn launch(
+    pod: &Pod,
     container: &Container,
     pod_dir: &Path,
     settings: &Settings,
@@ -72,15 +84,18 @@ pub(super) fn launch(
         let message = format!("cannot start a process: {error}");
         Failure::Refused(Refused { volume: String::new(), message })
     };
+    let sandbox = Sandbox::of(pod, container, pod_dir).map_err(refused)?;
     let (stdout, child_stdout) = pipe().map_err(refused)?;
     let (stderr, child_stderr) = pipe().map_err(refused)?;
     let (report, child_report) = UnixStream::pair().map_err(refused)?;
     let shim = getpid();
-    let pid = match sys::fork().map_err(refused)? {
+    let forked = if sandbox.is_some() { sys::fork_into(sandbox::namespaces()) } else { sys::fork() };
+    let pid = match forked.map_err(refused)? {
         Fork::Parent(pid) => pid,
         Fork::Child => {
             let child = || {
-                execute(container, pod_dir, settings, [&child_stdout, &child_stderr], (shim, &child_report))
+                let surroundings = Surroundings { pod_dir, settings, sandbox: sandbox.as_ref() };
+                execute(container, &surroundings, [&child_stdout, &child_stderr], (shim, &child_report))
             };
             // A panic must not go on into what the shim was doing.
             let failure = catch_unwind(AssertUnwindSafe(child)).unwrap_or_else(|_| {
@@ -95,7 +110,8 @@ pub(super) fn launch(
         Ok(message) => {
             // It cannot be reaped before this process does it, so that `/proc` has it even if it has ended.
             let ticks = processes::start_ticks(pid).unwrap_or(0);
-            Ok(Launched { process: Process { pid, ticks }, stdout, stderr, message })
+            let cgroup = sandbox.and_then(|sandbox| sandbox.cgroup);
+            Ok(Launched { process: Process { pid, ticks }, stdout, stderr, message, cgroup })
         }
         Err(failure) => {
             // It has nothing left to do but to exit.
@@ -103,6 +119,23 @@ pub(super) fn launch(
             Err(failure)
         }
     }
+}
+
+impl<'a> Sandbox<'a> {
+    fn of(pod: &Pod, container: &'a Container, pod_dir: &Path) -> io::Result<Option<Sandbox<'a>>> {
+        let (Some(root), Some(identity)) = (&container.root, &container.identity) else { return Ok(None) };
+        let place = Place::make(pod_dir, &container.name)?;
+        // Where the node may not make groups, limits are not kept: the alternative is that nothing runs.
+        let cgroup = Cgroup::make(&pod.uid, &container.name, &root.resources).unwrap_or_default();
+        Ok(Some(Sandbox { root, identity, place, cgroup }))
+    }
+}
+
+/// What a container's process finds itself in.
+struct Surroundings<'a> {
+    pod_dir: &'a Path,
+    settings: &'a Settings,
+    sandbox: Option<&'a Sandbox<'a>>,
 }
 
 /// A pipe whose reading end does not block.
@@ -162,12 +195,11 @@ fn listen(mut report: &UnixStream) -> Result<Option<File>, Failure> {
 /// Becomes the container's process. Returns only if that fails. `shim` is its parent, and what it hears.
 fn execute(
     container: &Container,
-    pod_dir: &Path,
-    settings: &Settings,
+    surroundings: &Surroundings<'_>,
     outputs: [&OwnedFd; 2],
     shim: (Pid, &UnixStream),
 ) -> Failure {
-    match prepare(container, pod_dir, settings, outputs, shim) {
+    match prepare(container, surroundings, outputs, shim) {
         Ok(()) => Failure::NotStarted(execute_program(container)),
         Err(failure) => failure,
     }
@@ -175,8 +207,7 @@ fn execute(
 
 fn prepare(
     container: &Container,
-    pod_dir: &Path,
-    settings: &Settings,
+    Surroundings { pod_dir, settings, sandbox }: &Surroundings<'_>,
     [stdout, stderr]: [&OwnedFd; 2],
     (shim, report): (Pid, &UnixStream),
 ) -> Result<(), Failure> {
@@ -190,27 +221,61 @@ fn prepare(
         // A process that cannot have its usual score back is only less likely to be chosen.
         let _ = fs::write("/proc/self/oom_score_adj", score);
     }
-    if let Some(message) = mounts::set_up(container, pod_dir).map_err(Failure::Refused)? {
+    let message = match sandbox {
+        Some(sandbox) => sandbox.enter(container)?,
+        None => mounts::set_up(container, pod_dir).map_err(Failure::Refused)?,
+    };
+    if let Some(message) = message {
         tell_message_file(report, &message)
             .map_err(|error| failed("hand over the termination message", error))?;
     }
-    if let Some(identity) = &container.identity {
-        assume(identity).map_err(|error| failed(&format!("run as user {}", identity.uid), error))?;
-    }
-    if container.no_new_privileges {
-        set_no_new_privs(true).map_err(step("give up new privileges"))?;
+    if let Some(sandbox) = sandbox {
+        sandbox::privileges::assume(sandbox.identity, sandbox.root, container.no_new_privileges)
+            .map_err(|(step, error)| failed(step, error))?;
+    } else {
+        if let Some(identity) = &container.identity {
+            assume(identity).map_err(|error| failed(&format!("run as user {}", identity.uid), error))?;
+        }
+        if container.no_new_privileges {
+            set_no_new_privs(true).map_err(step("give up new privileges"))?;
+        }
     }
     chdir(&container.cwd)
         .map_err(|error| failed(&format!("enter workingDir {:?}", container.cwd), error.into()))?;
     // After the last change of user, which would undo it. The shim may have died before.
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(step("follow the shim"))?;
-    if getppid() != Some(shim) {
+    let is_orphan = if sandbox.is_some() { is_deaf(report) } else { getppid() != Some(shim) };
+    if is_orphan {
         sys::exit_now(1);
     }
     sys::reset_signals();
     sys::close_others_on_exec();
     // Last, so that a panic before is told where the shim's own would be.
     dup2_stderr(stderr).map_err(step("redirect the output"))
+}
+
+impl Sandbox<'_> {
+    fn enter(&self, container: &Container) -> Result<Option<File>, Failure> {
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.join().map_err(|error| {
+                let message = format!("cannot enter its control group: {error}");
+                Failure::Refused(Refused { volume: String::new(), message })
+            })?;
+        }
+        if let Some(score) = self.root.resources.oom_score_adj {
+            // A lower score than the shim's own needs a privilege that sandboxes may withhold.
+            let _ = fs::write("/proc/self/oom_score_adj", score.to_string());
+        }
+        let message = sandbox::enter(container, self.root, self.identity, &self.place);
+        message.map(Some).map_err(Failure::Refused)
+    }
+}
+
+/// Whether nobody hears this process any more. In a process namespace of its own it cannot see its parent.
+fn is_deaf(report: &UnixStream) -> bool {
+    let mut byte = [0];
+    let heard = rustix::net::recv(report, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT);
+    !matches!(heard, Err(Errno::AGAIN))
 }
 
 fn assume(identity: &Identity) -> io::Result<()> {

@@ -13,7 +13,7 @@ use std::{
 use jiff::Timestamp;
 use rustix::io::Errno;
 
-use super::launch::{self, Failure, Settings};
+use super::launch::{self, Failure, Launched, Settings};
 use crate::{
     clock,
     journal::{Exit, ExitKind, Usage},
@@ -26,6 +26,7 @@ use crate::{
     },
     mounts::Refused,
     processes,
+    sandbox::cgroup::Cgroup,
     spec::{Container, Pod},
     state::{self, Process},
     sys::Ended,
@@ -40,6 +41,7 @@ pub(super) struct Live {
     outputs: Vec<Output>,
     /// The file of its termination message, if it has one.
     message: Option<File>,
+    cgroup: Option<Cgroup>,
     /// How its process ended, and until when to wait for what it left behind.
     ended: Option<(Ended, Timestamp)>,
 }
@@ -63,11 +65,11 @@ impl Live {
     ) -> Result<Self, Failure> {
         let log = prepare(pod, container, attempt)
             .map_err(|message| Failure::Refused(Refused { volume: String::new(), message }))?;
-        let launched = launch::launch(container, pod_dir, settings)?;
+        let launched = launch::launch(pod, container, pod_dir, settings)?;
         let output = |pipe, stream| Output { pipe: Some(pipe), lines: Lines::new(stream) };
-        let outputs = vec![output(launched.stdout, Stream::Stdout), output(launched.stderr, Stream::Stderr)];
-        let (process, message) = (launched.process, launched.message);
-        Ok(Live { process, attempt, log, outputs, message, ended: None })
+        let Launched { process, stdout, stderr, message, cgroup } = launched;
+        let outputs = vec![output(stdout, Stream::Stdout), output(stderr, Stream::Stderr)];
+        Ok(Live { process, attempt, log, outputs, message, cgroup, ended: None })
     }
 
     /// The outputs that are open, with their positions.
@@ -121,7 +123,9 @@ impl Live {
             memory_bytes_max: ended.memory_bytes_max,
             log_bytes: self.outputs.iter().map(|output| output.lines.bytes).sum(),
         };
-        Exit { code, signal: ended.signal, kind: ExitKind::Ended, message, usage }
+        let out_of_memory = code != 0 && self.cgroup.as_ref().is_some_and(Cgroup::ran_out_of_memory);
+        let kind = if out_of_memory { ExitKind::OutOfMemory } else { ExitKind::Ended };
+        Exit { code, signal: ended.signal, kind, message, usage }
     }
 }
 

@@ -27,8 +27,8 @@ use crate::{
     lifecycle::{self, Action},
     limits,
     mounts::{self, Refused},
-    processes,
-    spec::Pod,
+    processes, sandbox,
+    spec::{Handler, Pod},
     state::State,
     sys::{self, Children},
 };
@@ -80,6 +80,9 @@ impl<'a> Supervisor<'a> {
         let _ = setsid();
         set_child_subreaper(Some(getpid())).map_err(|error| system("become a subreaper")(error.into()))?;
         umask(Mode::from_raw_mode(0o022));
+        if pod.handler == Handler::Oci {
+            sandbox::share(pod).map_err(system("share namespaces with its containers"))?;
+        }
         let mut supervisor = Supervisor {
             dir,
             pod,
@@ -159,7 +162,7 @@ impl<'a> Supervisor<'a> {
         match action {
             Action::Start(position) => self.start(position),
             Action::Terminate { container, until } => {
-                self.signal(container, Signal::TERM);
+                self.ask_to_end(container);
                 self.record(Event::Killing { container: self.name(container), until });
             }
             Action::Kill(container) => self.signal(container, Signal::KILL),
@@ -170,6 +173,19 @@ impl<'a> Supervisor<'a> {
 
     fn name(&self, position: usize) -> String {
         self.pod.containers[position].name.clone()
+    }
+
+    /// A container with an image is told as its image wants it, and only its first process is; what runs on the host is
+    /// told as a whole.
+    fn ask_to_end(&self, position: usize) {
+        let container = &self.pod.containers[position];
+        match &self.live[position] {
+            Some(live) if container.root.is_some() && live.leftovers_until().is_none() => {
+                let signal = container.stop_signal.and_then(Signal::from_named_raw).unwrap_or(Signal::TERM);
+                processes::signal(live.process.pid, signal);
+            }
+            _ => self.signal(position, Signal::TERM),
+        }
     }
 
     fn signal(&self, position: usize, signal: Signal) {

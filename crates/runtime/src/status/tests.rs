@@ -57,6 +57,8 @@ impl Story {
                 required: false,
                 fallback_to_logs: false,
             },
+            stop_signal: None,
+            root: None,
         };
         let spec = spec::Pod {
             version: 1,
@@ -70,6 +72,7 @@ impl Story {
             log_dir: "/log".into(),
             log_links_dir: "/links".into(),
             memory_volumes: Vec::new(),
+            sandbox: spec::Sandbox::default(),
             containers: names.iter().map(container).collect(),
         };
         let state = State::new(&spec);

@@ -55,6 +55,7 @@ pub fn config(dir: &Path) -> Config {
         node_name: "here".into(),
         node_ip: [127, 0, 0, 1].into(),
         executable: std::env::current_exe().unwrap(),
+        images: None,
         pods_max: 100,
         clock: Arc::new(WallClock),
     }

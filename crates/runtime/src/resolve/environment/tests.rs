@@ -45,7 +45,7 @@ fn a_sub_path_needs_all_its_variables() {
 fn environment(world: &World, container: &str) -> Result<Variables, String> {
     let pod = world.pod(container);
     let spec = pod.spec.as_ref().unwrap();
-    resolve(&world.inputs(&pod), spec, &spec.containers[0], "/home")
+    resolve(&world.inputs(&pod), spec, &spec.containers[0], [("HOME".to_owned(), "/home".to_owned())])
 }
 
 #[test]
@@ -67,8 +67,8 @@ fn later_definitions_win_and_see_earlier_ones() {
         ("Z", "z2"),
         ("EMPTY", ""),
         ("PATH", "/bin"),
-        ("HOSTNAME", "p"),
         ("HOME", "/home"),
+        ("HOSTNAME", "p"),
     ]);
     assert_eq!(environment(&world, container), Ok(expected));
 }

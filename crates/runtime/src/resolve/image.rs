@@ -1,0 +1,279 @@
+//! What a container with an image is: the image's configuration under the container's own.
+
+use std::{path::PathBuf, sync::Arc};
+
+use cronlet_object::{api, quantity::Quantity};
+use k8s_openapi::apimachinery::pkg::api::resource;
+
+use super::{Inputs, Users, identity as wanted_identity};
+use crate::{
+    sandbox::privileges,
+    spec::{Identity, Resources, Root},
+};
+
+/// An image that is on this node, as far as containers depend on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Image {
+    /// As `status.containerStatuses[].imageID` names it.
+    pub id: String,
+    /// The program, before the arguments.
+    pub entrypoint: Vec<String>,
+    /// Arguments, or the program if there is no entry point.
+    pub cmd: Vec<String>,
+    /// Environment variables as `NAME=value`.
+    pub env: Vec<String>,
+    /// `user`, `uid`, `user:group` or `uid:gid`; root if empty.
+    pub user: String,
+    /// Working directory; `/` if empty.
+    pub working_dir: String,
+    /// The signal that asks its program to end, by name or number.
+    pub stop_signal: Option<String>,
+    /// The directories of its layers, the lowest first.
+    pub layers: Vec<PathBuf>,
+    /// The text of its `/etc/passwd`.
+    pub passwd: String,
+    /// The text of its `/etc/group`.
+    pub group: String,
+}
+
+/// Whether a container's image is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageState {
+    /// It is.
+    Ready(Arc<Image>),
+    /// It is not, or not yet.
+    Missing {
+        /// The reason of the container's waiting state: `ContainerCreating` while it is being pulled, `ErrImagePull`…
+        reason: &'static str,
+        /// Its message.
+        message: String,
+    },
+}
+
+/// The program and its arguments: `command` stands in for the image's entry point and lets its `cmd` go, `args` for
+/// `cmd` (upstream's rule).
+pub(super) fn argv(container: &api::Container, image: &Image) -> Vec<String> {
+    let own = |list: &Option<Vec<String>>| list.clone().filter(|list| !list.is_empty());
+    let (command, args) = (own(&container.command), own(&container.args));
+    let tail = match (&command, args) {
+        (_, Some(args)) => args,
+        (Some(_), None) => Vec::new(),
+        (None, None) => image.cmd.clone(),
+    };
+    let head = command.unwrap_or_else(|| image.entrypoint.clone());
+    head.into_iter().chain(tail).collect()
+}
+
+/// The image's variables.
+pub(super) fn environment(image: &Image) -> impl Iterator<Item = (String, String)> {
+    image.env.iter().map(|variable| {
+        let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
+        (name.to_owned(), value.to_owned())
+    })
+}
+
+/// The number of the signal that asks the image's program to end, if it names one.
+pub(super) fn stop_signal(image: &Image) -> Option<i32> {
+    let name = image.stop_signal.as_deref().filter(|name| !name.is_empty())?;
+    if let Ok(number) = name.parse() {
+        return Some(number);
+    }
+    let plain = name.strip_prefix("SIG").unwrap_or(name);
+    SIGNALS.iter().find(|(known, _)| *known == plain).map(|(_, number)| *number)
+}
+
+/// The signals that images name.
+const SIGNALS: [(&str, i32); 9] = [
+    ("HUP", libc::SIGHUP),
+    ("INT", libc::SIGINT),
+    ("QUIT", libc::SIGQUIT),
+    ("KILL", libc::SIGKILL),
+    ("USR1", libc::SIGUSR1),
+    ("USR2", libc::SIGUSR2),
+    ("TERM", libc::SIGTERM),
+    ("WINCH", libc::SIGWINCH),
+    ("PWR", libc::SIGPWR),
+];
+
+/// Who a container runs as, and that user's home directory.
+///
+/// # Errors
+/// If the image does not know its own user, or the container may not be root and would be. The texts are upstream's.
+pub(super) fn identity(
+    inputs: &Inputs<'_>,
+    spec: &api::PodSpec,
+    container: &api::Container,
+    image: &Image,
+) -> Result<(Identity, String), String> {
+    let pod = spec.security_context.as_ref();
+    let wanted = wanted_identity::wanted(spec, container)?;
+    let users = Users::new(0, 0, Vec::new(), &image.passwd);
+    let (user, group) = image.user.split_once(':').unwrap_or((&image.user, ""));
+    let is_number = user.is_empty() || user.parse::<u32>().is_ok();
+    if wanted.not_root && wanted.user.is_none() && !is_number {
+        let place = wanted_identity::place(inputs, container);
+        return Err(format!(
+            "container has runAsNonRoot and image has non-numeric user ({user}), cannot verify user is non-root {place}"
+        ));
+    }
+    let uid = match wanted.user {
+        Some(uid) => uid,
+        None => own_user(user, &image.passwd)?,
+    };
+    if wanted.not_root && uid == 0 {
+        return Err(match wanted.user {
+            Some(_) => {
+                format!(
+                    "container's runAsUser breaks non-root policy {}",
+                    wanted_identity::place(inputs, container)
+                )
+            }
+            None => {
+                let place = wanted_identity::place(inputs, container);
+                format!("container has runAsNonRoot and image will run as root {place}")
+            }
+        });
+    }
+    let gid = match (wanted.group, wanted.user) {
+        (Some(gid), _) => gid,
+        (None, None) if !group.is_empty() => own_group(group, &image.group)?,
+        _ => users.primary_group(uid),
+    };
+    let name = name_of(uid, &image.passwd);
+    let mut groups = wanted.groups;
+    groups.extend(wanted_identity::id(pod.and_then(|pod| pod.fs_group))?);
+    groups.extend(name.map(|name| groups_of(name, &image.group)).unwrap_or_default());
+    groups.sort_unstable();
+    groups.dedup();
+    Ok((Identity { uid, gid, groups }, users.home(Some(uid))))
+}
+
+/// A user of an image by number or name.
+fn own_user(user: &str, passwd: &str) -> Result<u32, String> {
+    if user.is_empty() {
+        return Ok(0);
+    }
+    let by_name = || field(passwd, user, 2).and_then(|uid| uid.parse().ok());
+    user.parse()
+        .ok()
+        .or_else(by_name)
+        .ok_or_else(|| format!("unable to find user {user}: no matching entries in passwd file"))
+}
+
+fn own_group(group: &str, groups: &str) -> Result<u32, String> {
+    let by_name = || field(groups, group, 2).and_then(|gid| gid.parse().ok());
+    group
+        .parse()
+        .ok()
+        .or_else(by_name)
+        .ok_or_else(|| format!("unable to find group {group}: no matching entries in group file"))
+}
+
+/// A field of the line that begins with a name.
+fn field<'a>(table: &'a str, name: &str, position: usize) -> Option<&'a str> {
+    let mut lines = table.lines().map(|line| line.split(':'));
+    lines.find_map(|mut fields| (fields.next()? == name).then(|| fields.nth(position - 1)).flatten())
+}
+
+fn name_of(uid: u32, passwd: &str) -> Option<&str> {
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then_some(name)
+    })
+}
+
+/// The groups that list a user.
+fn groups_of(user: &str, groups: &str) -> Vec<u32> {
+    let group = |line: &str| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let lists = fields.get(3)?.split(',').any(|member| member.trim() == user);
+        lists.then(|| fields.get(2)?.parse().ok()).flatten()
+    };
+    groups.lines().filter_map(group).collect()
+}
+
+/// The file system of a container, and what it may do there.
+///
+/// # Errors
+/// If it asks for a capability that does not exist.
+pub(super) fn root(spec: &api::PodSpec, container: &api::Container, image: &Image) -> Result<Root, String> {
+    let security = container.security_context.clone().unwrap_or_default();
+    let privileged = security.privileged == Some(true);
+    let capabilities = security.capabilities.unwrap_or_default();
+    let capabilities = privileges::capabilities(
+        &capabilities.add.unwrap_or_default(),
+        &capabilities.drop.unwrap_or_default(),
+        privileged,
+    )?;
+    let of_pod = spec.security_context.as_ref().and_then(|pod| pod.seccomp_profile.as_ref());
+    let profile = security.seccomp_profile.as_ref().or(of_pod);
+    Ok(Root {
+        image_id: image.id.clone(),
+        layers: image.layers.clone(),
+        read_only: security.read_only_root_filesystem == Some(true),
+        capabilities,
+        privileged,
+        seccomp_unconfined: profile.is_some_and(|profile| profile.type_ == "Unconfined"),
+        resources: resources(spec, container)?,
+    })
+}
+
+/// How readily the kernel ends a container of a pod without requests, and of one all of whose requests are its limits
+/// (the kubelet's).
+const BEST_EFFORT_OOM_SCORE: i32 = 1000;
+const GUARANTEED_OOM_SCORE: i32 = -997;
+
+fn resources(spec: &api::PodSpec, container: &api::Container) -> Result<Resources, String> {
+    let own = container.resources.clone().unwrap_or_default();
+    let (limits, requests) = (own.limits.unwrap_or_default(), own.requests.unwrap_or_default());
+    let get = |list: &std::collections::BTreeMap<String, resource::Quantity>, name: &str| {
+        list.get(name).map(|quantity| parse(&quantity.0)).transpose()
+    };
+    let cpu_limit = get(&limits, "cpu")?.map(|quantity| quantity.milli_value());
+    let cpu = get(&requests, "cpu")?.map(|quantity| quantity.milli_value()).or(cpu_limit);
+    let memory = get(&limits, "memory")?.map(|quantity| quantity.value());
+    let positive = |value: i64| u64::try_from(value).unwrap_or(0);
+    Ok(Resources {
+        cpu_shares: cpu.map(|milli| (positive(milli) * 1024 / 1000).max(2)),
+        cpu_quota_micros: cpu_limit.filter(|milli| *milli > 0).map(|milli| (positive(milli) * 100).max(1000)),
+        memory_bytes_max: memory.filter(|bytes| *bytes > 0).map(positive),
+        oom_score_adj: oom_score(spec),
+    })
+}
+
+fn parse(text: &str) -> Result<Quantity, String> {
+    text.parse().map_err(|error| format!("{text:?}: {error}"))
+}
+
+/// Pods that ask for nothing are ended first, those that have asked for all they may use last. In between, the kernel's
+/// own judgement stands.
+fn oom_score(spec: &api::PodSpec) -> Option<i32> {
+    let all = || spec.init_containers.iter().flatten().chain(&spec.containers);
+    let asks = |container: &api::Container| {
+        container.resources.as_ref().is_some_and(|resources| {
+            [&resources.limits, &resources.requests].into_iter().flatten().any(|list| !list.is_empty())
+        })
+    };
+    let is_guaranteed = |container: &api::Container| {
+        container.resources.as_ref().is_some_and(|resources| {
+            let limits = resources.limits.clone().unwrap_or_default();
+            let requests = resources.requests.clone().unwrap_or_default();
+            ["cpu", "memory"].iter().all(|name| {
+                limits
+                    .get(*name)
+                    .is_some_and(|limit| requests.get(*name).is_none_or(|wanted| wanted == limit))
+            })
+        })
+    };
+    if !all().any(asks) {
+        Some(BEST_EFFORT_OOM_SCORE)
+    } else if all().all(is_guaranteed) {
+        Some(GUARANTEED_OOM_SCORE)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;

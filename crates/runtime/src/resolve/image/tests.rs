@@ -1,0 +1,156 @@
+use cronlet_object::api;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    resolve::{Blocked, resolve, tests::World},
+    spec::Container,
+};
+
+const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001:App:/srv/app:/bin/sh\n";
+const GROUP: &str = "root:x:0:\napp:x:1001:\nextra:x:2000:app,other\n";
+
+fn image() -> Image {
+    Image {
+        id: "registry.example/app@sha256:1".into(),
+        entrypoint: vec!["/entry".into()],
+        cmd: vec!["serve".into()],
+        env: vec!["PATH=/app/bin".into(), "MODE=image".into()],
+        working_dir: "/srv".into(),
+        layers: vec!["/layers/a".into()],
+        passwd: PASSWD.into(),
+        group: GROUP.into(),
+        ..Image::default()
+    }
+}
+
+/// What becomes of a pod whose one container is `container` and has `image`.
+fn resolved(
+    container: impl Into<Value>,
+    pod: impl Into<Value>,
+    image: Image,
+) -> Result<Container, Vec<Blocked>> {
+    let (container, pod) = (container.into(), pod.into());
+    let mut spec = json!({ "containers": [container] });
+    spec["containers"][0]["name"] = json!("main");
+    spec["containers"][0]["image"] = json!("app");
+    spec.as_object_mut().unwrap().extend(pod.as_object().cloned().unwrap_or_default());
+    let pod: api::Pod = serde_json::from_value(
+        json!({ "metadata": { "name": "pod", "namespace": "ns", "uid": "u" }, "spec": spec }),
+    )
+    .unwrap();
+    let world = World::new();
+    let images = [("app".to_owned(), ImageState::Ready(Arc::new(image)))].into();
+    let resolved = resolve(Inputs { images: Some(&images), ..world.inputs(&pod) })?;
+    Ok(resolved.spec.containers.into_iter().next().unwrap())
+}
+
+fn container(container: Value) -> Container {
+    resolved(container, json!({}), image()).unwrap()
+}
+
+fn refusal(what: Value, image: Image) -> String {
+    match resolved(what, json!({}), image).unwrap_err().remove(0) {
+        Blocked::Container { message, .. } | Blocked::Volume { message, .. } => message,
+    }
+}
+
+#[test]
+fn command_and_args_stand_in_for_what_the_image_says() {
+    let argv = |own: Value| container(own).argv;
+    assert_eq!(argv(json!({})), ["/entry", "serve"]);
+    assert_eq!(argv(json!({ "args": ["once"] })), ["/entry", "once"]);
+    assert_eq!(argv(json!({ "command": ["/bin/sh"] })), ["/bin/sh"]);
+    assert_eq!(argv(json!({ "command": ["/bin/sh"], "args": ["-c", "x"] })), ["/bin/sh", "-c", "x"]);
+    let empty = Image { entrypoint: Vec::new(), cmd: Vec::new(), ..image() };
+    assert_eq!(refusal(json!({}), empty), "no command specified");
+}
+
+#[test]
+fn the_images_variables_are_defaults() {
+    let own = container(
+        json!({ "env": [{ "name": "MODE", "value": "own" }, { "name": "SEEN", "value": "$(PATH)" }] }),
+    );
+    let get = |name: &str| own.env.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    assert_eq!(get("MODE"), Some("own"));
+    assert_eq!(get("PATH"), Some("/app/bin"));
+    // Upstream expands references before the image is known.
+    assert_eq!(get("SEEN"), Some("$(PATH)"));
+    assert_eq!(get("HOSTNAME"), Some("pod"));
+    assert_eq!(own.cwd, "/srv");
+}
+
+#[test]
+fn the_user_is_found_in_the_image() {
+    let run_as = |user: &str, security: Value| {
+        let image = Image { user: user.into(), ..image() };
+        let identity = resolved(json!({ "securityContext": security }), json!({}), image).unwrap().identity;
+        let Identity { uid, gid, groups } = identity.unwrap();
+        (uid, gid, groups)
+    };
+    assert_eq!(run_as("", json!({})), (0, 0, vec![]));
+    assert_eq!(run_as("app", json!({})), (1000, 1001, vec![2000]));
+    assert_eq!(run_as("app:extra", json!({})), (1000, 2000, vec![2000]));
+    assert_eq!(run_as("4000", json!({})), (4000, 0, vec![]));
+    assert_eq!(run_as("app", json!({ "runAsUser": 7, "runAsGroup": 8 })), (7, 8, vec![]));
+    let unknown = Image { user: "nobody-here".into(), ..image() };
+    assert!(refusal(json!({}), unknown).contains("unable to find user nobody-here"));
+}
+
+#[test]
+fn root_is_refused_where_it_may_not_be() {
+    let strict = json!({ "securityContext": { "runAsNonRoot": true } });
+    assert!(
+        refusal(strict.clone(), image()).starts_with("container has runAsNonRoot and image will run as root")
+    );
+    let named = Image { user: "app".into(), ..image() };
+    assert!(refusal(strict.clone(), named).contains("non-numeric user (app)"));
+    let numbered = Image { user: "1000".into(), ..image() };
+    assert_eq!(resolved(strict, json!({}), numbered).unwrap().identity.unwrap().uid, 1000);
+}
+
+#[test]
+fn limits_become_what_the_kernel_takes() {
+    let limited = json!({ "resources": {
+        "limits": { "cpu": "500m", "memory": "64Mi" }, "requests": { "cpu": "250m" } } });
+    let resources = container(limited).root.unwrap().resources;
+    let expected = Resources {
+        cpu_shares: Some(256),
+        cpu_quota_micros: Some(50_000),
+        memory_bytes_max: Some(64 << 20),
+        oom_score_adj: None,
+    };
+    assert_eq!(resources, expected);
+    assert_eq!(container(json!({})).root.unwrap().resources.oom_score_adj, Some(1000));
+}
+
+#[test]
+fn the_networks_files_are_mounted_unless_the_pod_has_its_own() {
+    let targets = |own: Value, pod: Value| -> Vec<String> {
+        let mounts = resolved(own, pod, image()).unwrap().mounts;
+        mounts.iter().map(|mount| mount.target.display().to_string()).collect()
+    };
+    assert_eq!(targets(json!({}), json!({})), ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"]);
+    let mount = json!({ "volumeMounts": [{ "name": "v", "mountPath": "/etc/hosts" }] });
+    let volume = json!({ "volumes": [{ "name": "v", "emptyDir": {} }] });
+    assert_eq!(targets(mount, volume), ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"]);
+}
+
+#[test]
+fn an_image_that_is_not_there_blocks_its_container() {
+    let pod: api::Pod = serde_json::from_value(json!({
+        "metadata": { "name": "pod", "namespace": "ns", "uid": "u" },
+        "spec": { "containers": [{ "name": "main", "image": "app" }] },
+    }))
+    .unwrap();
+    let missing = ImageState::Missing { reason: "ErrImagePull", message: "no such image".into() };
+    let images = [("app".to_owned(), missing)].into();
+    let world = World::new();
+    let blocked = resolve(Inputs { images: Some(&images), ..world.inputs(&pod) }).unwrap_err();
+    let expected = Blocked::Container {
+        container: "main".into(),
+        reason: "ErrImagePull",
+        message: "no such image".into(),
+    };
+    assert_eq!(blocked, [expected]);
+}

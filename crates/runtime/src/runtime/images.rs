@@ -1,0 +1,279 @@
+//! The images of this node's pods: which are here, which are on their way, and why others are not.
+//!
+//! Pods ask whenever they are looked at. Whoever asks for an image that has to be pulled waits for it, together with
+//! all others that do, and is looked at again when the pull has come to its end. The words are the kubelet's.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use cronlet_image::{
+    Credentials, Reference, Registry, Store, docker_credentials,
+    policy::{BackOff, Decision, PullPolicy, decide},
+};
+use cronlet_object::{Clock, Snapshot, api};
+use jiff::Timestamp;
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::{LocalSet, spawn_local},
+};
+
+use super::queue::Queue;
+use crate::{
+    limits::PULLS_MAX,
+    resolve::{Image, ImageState, pull_secret, roles},
+};
+
+/// What a container waits for while its image is pulled: nothing that went wrong.
+const CREATING: &str = "ContainerCreating";
+
+/// Where images are kept, and which registries are spoken to without TLS.
+#[derive(Clone, Debug)]
+pub struct ImageConfig {
+    /// The directory of the store.
+    pub dir: PathBuf,
+    /// Registries, as `host` or `host:port`, besides those on this machine.
+    pub insecure_registries: Vec<String>,
+}
+
+/// An image that is to be pulled.
+pub(super) struct Order {
+    name: String,
+    reference: Reference,
+    /// As a secret of the pod says; otherwise those of the user that the node runs as.
+    credentials: Option<Credentials>,
+}
+
+/// The orders of one runtime, for the thread that pulls.
+pub(super) type Orders = mpsc::UnboundedReceiver<Order>;
+
+/// The images of a node.
+pub(super) struct Images {
+    store: Store,
+    registry: Registry,
+    clock: Arc<dyn Clock>,
+    table: Mutex<HashMap<String, Entry>>,
+    /// Absent once the runtime ends.
+    orders: Mutex<Option<mpsc::UnboundedSender<Order>>>,
+}
+
+/// What is known of an image that is or was being pulled.
+#[derive(Default)]
+struct Entry {
+    pulling: bool,
+    /// The pods that wait for the pull.
+    waiting: BTreeSet<Arc<str>>,
+    /// The pods that have waited for it, and have not asked since.
+    answered: BTreeSet<Arc<str>>,
+    back_off: BackOff,
+    /// Why the last pull failed, if it did.
+    failure: Option<(&'static str, String)>,
+}
+
+/// An image that a container wants, and how.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    name: &'a str,
+    policy: PullPolicy,
+    /// The user and password for a registry, if the pod has some.
+    credentials: &'a dyn Fn(&str) -> Option<(String, String)>,
+}
+
+impl Images {
+    /// Opens the store.
+    ///
+    /// # Errors
+    /// If its directories cannot be made.
+    pub(super) fn open(
+        config: ImageConfig,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, Orders), cronlet_image::Error> {
+        let (send, receive) = mpsc::unbounded_channel();
+        let images = Images {
+            store: Store::open(config.dir)?,
+            registry: Registry::new(config.insecure_registries),
+            clock,
+            table: Mutex::default(),
+            orders: Mutex::new(Some(send)),
+        };
+        Ok((images, receive))
+    }
+
+    /// Whether the images of a pod's containers are here. Those that must be pulled are, and the pod is looked at again
+    /// afterwards. `pulled` are the images that were pulled for this pod, which need not be pulled again for it.
+    pub(super) fn of_pod(
+        &self,
+        uid: &Arc<str>,
+        pod: &api::Pod,
+        snapshot: &Snapshot,
+        pulled: &mut HashSet<String>,
+    ) -> HashMap<String, ImageState> {
+        let mut states = HashMap::new();
+        for (_, container) in pod.spec.iter().flat_map(roles) {
+            let name = container.image.clone().unwrap_or_default();
+            let policy = container.image_pull_policy.as_deref().and_then(PullPolicy::read);
+            let credentials = |registry: &str| pull_secret::credentials(pod, snapshot, registry);
+            let wanted = Wanted {
+                name: &name,
+                policy: policy.unwrap_or(PullPolicy::IfNotPresent),
+                credentials: &credentials,
+            };
+            let state = self.state(uid, &wanted, pulled);
+            // Of two containers with one image, the one that does not get it decides.
+            match states.get(&name) {
+                Some(ImageState::Missing { .. }) => {}
+                _ => drop(states.insert(name, state)),
+            }
+        }
+        states
+    }
+
+    fn state(&self, uid: &Arc<str>, wanted: &Wanted<'_>, pulled: &mut HashSet<String>) -> ImageState {
+        let Wanted { name, policy, credentials } = *wanted;
+        let missing = |reason, message| ImageState::Missing { reason, message };
+        let reference: Reference = match name.parse() {
+            Ok(reference) => reference,
+            Err(error) => return missing("InvalidImageName", error.to_string()),
+        };
+        let mut table = self.table();
+        let entry = table.entry(name.to_owned()).or_default();
+        let is_answered = entry.answered.remove(uid);
+        if is_answered && entry.failure.is_none() {
+            pulled.insert(name.to_owned());
+        }
+        let stored = match self.store.image(&reference) {
+            Ok(stored) => stored,
+            // What is damaged is pulled again.
+            Err(_) if policy != PullPolicy::Never => None,
+            Err(error) => return missing(error.reason(), error.to_string()),
+        };
+        let policy = if pulled.contains(name) { PullPolicy::IfNotPresent } else { policy };
+        match (decide(policy, stored.is_some()), stored) {
+            (Decision::UseStored, Some(stored)) => ImageState::Ready(Arc::new(image(stored))),
+            (Decision::Refuse, _) => {
+                let message = format!("Container image {name:?} is not present with pull policy of Never");
+                missing("ErrImageNeverPull", message)
+            }
+            _ => {
+                if let (Some((reason, message)), true) = (&entry.failure, is_answered) {
+                    return missing(reason, message.clone());
+                }
+                let now = self.clock.now();
+                if let (Some((reason, message)), Some(_)) =
+                    (&entry.failure, entry.back_off.blocked_until(since_epoch(now)))
+                {
+                    return missing(
+                        "ImagePullBackOff",
+                        format!("Back-off pulling image {name:?}: {reason}: {message}"),
+                    );
+                }
+                let credentials =
+                    credentials(reference.registry()).map(|(user, password)| Credentials { user, password });
+                self.order(uid, entry, Order { name: name.to_owned(), reference, credentials });
+                missing(CREATING, String::new())
+            }
+        }
+    }
+
+    fn order(&self, uid: &Arc<str>, entry: &mut Entry, order: Order) {
+        entry.waiting.insert(uid.clone());
+        if !std::mem::replace(&mut entry.pulling, true) {
+            let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+            // When the runtime ends, the next one begins anew.
+            if let Some(orders) = &*orders {
+                drop(orders.send(order));
+            }
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in the end of a pull, and has those looked at that waited for it.
+    fn finish(&self, name: &str, result: Result<(), cronlet_image::Error>, queue: &Queue) {
+        let waiting = {
+            let mut table = self.table();
+            let entry = table.entry(name.to_owned()).or_default();
+            entry.pulling = false;
+            entry.failure = match result {
+                Ok(()) => {
+                    entry.back_off = BackOff::default();
+                    None
+                }
+                Err(error) => {
+                    entry.back_off.failed(since_epoch(self.clock.now()));
+                    Some((error.reason(), format!("failed to pull image {name:?}: {error}")))
+                }
+            };
+            let waiting = std::mem::take(&mut entry.waiting);
+            entry.answered.extend(waiting.iter().cloned());
+            waiting
+        };
+        waiting.iter().for_each(|uid| queue.wake(uid));
+    }
+
+    /// Forgets a pod that is gone.
+    pub(super) fn forget(&self, uid: &Arc<str>) {
+        let mut table = self.table();
+        for entry in table.values_mut() {
+            entry.waiting.remove(uid);
+            entry.answered.remove(uid);
+        }
+        table.retain(|_, entry| entry.pulling || entry.failure.is_some() || !entry.answered.is_empty());
+    }
+
+    /// Takes no more orders.
+    pub(super) fn close(&self) {
+        *self.orders.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Pulls what is ordered, several at a time, until the runtime ends.
+    pub(super) fn run(self: &Arc<Self>, mut orders: Orders, queue: &Arc<Queue>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(error) => return tracing::error!(%error, "images cannot be pulled"),
+        };
+        let turns = Arc::new(Semaphore::new(PULLS_MAX));
+        LocalSet::new().block_on(&runtime, async {
+            while let Some(order) = orders.recv().await {
+                let (images, queue, turns) = (self.clone(), queue.clone(), turns.clone());
+                spawn_local(async move {
+                    let Ok(_turn) = turns.acquire_owned().await else { return };
+                    let result = images.pull(&order).await;
+                    images.finish(&order.name, result, &queue);
+                });
+            }
+        });
+    }
+
+    async fn pull(&self, order: &Order) -> Result<(), cronlet_image::Error> {
+        let own = || docker_credentials(order.reference.registry());
+        let credentials = order.credentials.clone().or_else(own);
+        let pulled = self.registry.pull(&self.store, &order.reference, credentials.as_ref(), Arc::new(drop));
+        pulled.await.map(drop)
+    }
+}
+
+/// The back-off counts from a moment that does not move.
+fn since_epoch(now: Timestamp) -> std::time::Duration {
+    std::time::Duration::try_from(now.duration_since(Timestamp::UNIX_EPOCH)).unwrap_or_default()
+}
+
+fn image(stored: cronlet_image::Image) -> Image {
+    Image {
+        id: stored.repo_digest,
+        entrypoint: stored.entrypoint,
+        cmd: stored.cmd,
+        env: stored.env,
+        user: stored.user,
+        working_dir: stored.working_dir,
+        stop_signal: stored.stop_signal,
+        layers: stored.layers,
+        passwd: stored.passwd,
+        group: stored.group,
+    }
+}

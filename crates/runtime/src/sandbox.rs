@@ -1,0 +1,221 @@
+//! The sandbox of a container with an image: made around its process, by that process, before its program is executed.
+//!
+//! Everything happens in a mount namespace and a process namespace of the container's own, so nothing is left on the
+//! host when its first process has ended but the directory of what it wrote. Whatever is mounted into the image's file
+//! system is attached to a descriptor that was looked up as if that file system were the whole: a symbolic link in an
+//! image or in a volume cannot lead a mount out of it.
+
+pub(crate) mod cgroup;
+mod kernel;
+pub(crate) mod privileges;
+mod root;
+mod seccomp;
+
+use std::{
+    fs::{self, File},
+    io,
+    os::{fd::OwnedFd, unix::fs::PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{FileType, Mode, fstat},
+    mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount},
+    process::{chdir, fchdir, getegid, geteuid, pivot_root, umask},
+    system::sethostname,
+    thread::UnshareFlags,
+};
+
+use self::root::Tree;
+use crate::{
+    mounts::{self, Refused},
+    spec::{Container, Identity, Pod, Root},
+    sys,
+};
+
+/// The directory, in the pod's, of one container's own files.
+fn container_dir(pod_dir: &Path, container: &str) -> PathBuf {
+    pod_dir.join("containers").join(container)
+}
+
+/// The directories that a sandbox is made with.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// What the container writes.
+    upper: PathBuf,
+    /// What the kernel needs besides.
+    work: PathBuf,
+    /// Where the file system is put together.
+    root: PathBuf,
+    /// Covered by the termination message.
+    stage: PathBuf,
+    /// Who the shim runs as, which its child cannot see any more.
+    uid: u32,
+    /// See `uid`.
+    gid: u32,
+}
+
+impl Place {
+    /// Makes the directories for a new attempt. What an earlier one wrote is gone, as it is with a kubelet.
+    pub(crate) fn make(pod_dir: &Path, container: &str) -> io::Result<Self> {
+        let dir = container_dir(pod_dir, container);
+        remove(&dir)?;
+        let [upper, work, root, stage] = ["upper", "work", "root", "stage"].map(|name| dir.join(name));
+        for path in [&upper, &work, &root, &stage] {
+            fs::create_dir_all(path)?;
+        }
+        // It becomes the mode of the container's `/`.
+        fs::set_permissions(&upper, fs::Permissions::from_mode(0o755))?;
+        let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
+        Ok(Place { upper, work, root, stage, uid, gid })
+    }
+}
+
+/// Removes a directory with what containers wrote, whatever permissions they gave it.
+///
+/// # Errors
+/// If something cannot be removed. That there is nothing is none.
+pub(crate) fn remove(dir: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_up(dir)?;
+            fs::remove_dir_all(dir)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+/// Gives the owner all permissions on a directory and those below it. Symbolic links are not followed.
+fn open_up(dir: &Path) -> io::Result<()> {
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_up(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives the shim what the containers of its pod share: a host's name, and a network if they are to have none.
+///
+/// # Errors
+/// If the kernel does not grant the namespaces.
+pub(crate) fn share(pod: &Pod) -> io::Result<()> {
+    let mut flags = UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
+    flags.set(UnshareFlags::NEWNET, pod.sandbox.no_network);
+    let (uid, gid) = (geteuid(), getegid());
+    if !uid.is_root() {
+        flags |= UnshareFlags::NEWUSER;
+    }
+    sys::unshare(flags)?;
+    if !uid.is_root() {
+        mounts::namespace::map_one((uid.as_raw(), uid.as_raw()), (gid.as_raw(), gid.as_raw()))?;
+    }
+    if pod.sandbox.no_network {
+        sys::bring_up_loopback()?;
+    }
+    if let Some(hostname) = &pod.sandbox.hostname {
+        sethostname(hostname.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// The namespaces of a container's own, for [`sys::fork_into`]. Without root they belong to one more user namespace, in
+/// which the one user there is has the number that the container asks for.
+pub(crate) fn namespaces() -> u64 {
+    let own = libc::CLONE_NEWNS | libc::CLONE_NEWPID;
+    let all = if is_node_root() { own } else { own | libc::CLONE_NEWUSER };
+    u64::from(all.unsigned_abs())
+}
+
+/// Whether this process is root of the machine, or of whatever takes its place.
+fn is_node_root() -> bool {
+    geteuid().is_root()
+}
+
+/// Makes the file system of a container and enters it. The process is the container's, the first of its namespaces.
+/// Returns the file that the container writes its termination message to.
+pub(crate) fn enter(
+    container: &Container,
+    root: &Root,
+    identity: &Identity,
+    place: &Place,
+) -> Result<File, Refused> {
+    let failed = |step: &'static str| {
+        move |error: io::Error| Refused {
+            volume: String::new(),
+            message: format!("cannot make the sandbox ({step}): {error}"),
+        }
+    };
+    let privileged = place.uid == 0;
+    if !privileged {
+        mounts::namespace::map_one((identity.uid, place.uid), (identity.gid, place.gid))
+            .map_err(failed("users"))?;
+    }
+    umask(Mode::empty());
+    mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
+        .map_err(|error| failed("mounts")(error.into()))?;
+    // Opened before the file system changes: afterwards their paths mean something else.
+    let volumes = open_volumes(container)?;
+    let (message, message_mount) = mounts::make_message_file(&place.stage).map_err(failed("message"))?;
+    let layers = root::Layers { lower: &root.layers, upper: &place.upper, work: &place.work };
+    let tree = Tree::mount(&layers, &place.root, !privileged).map_err(failed("image"))?;
+    kernel::populate(&tree, root, privileged).map_err(|(what, error)| Refused {
+        volume: String::new(),
+        message: format!("cannot make the sandbox ({what}): {error}"),
+    })?;
+    for volume in volumes {
+        let refuse = |message| Refused { volume: volume.name.to_owned(), message };
+        tree.attach(&volume.mount, volume.target, volume.is_dir).map_err(refuse)?;
+    }
+    let attached = tree.attach(&message_mount, &container.termination_message.path, false);
+    if container.termination_message.required {
+        attached.map_err(|message| Refused { volume: String::new(), message })?;
+    }
+    if !root.privileged {
+        kernel::hide(&tree).map_err(failed("masks"))?;
+    }
+    // Where it cannot be made, entering it tells what is the matter.
+    let _ = tree.make_dir(Path::new(&container.cwd));
+    if root.read_only {
+        tree.make_read_only().map_err(failed("readOnlyRootFilesystem"))?;
+    }
+    switch_to(&tree).map_err(failed("root"))?;
+    umask(Mode::from_raw_mode(0o022));
+    Ok(message)
+}
+
+/// A volume that is not attached yet.
+struct Opened<'a> {
+    name: &'a str,
+    mount: OwnedFd,
+    is_dir: bool,
+    target: &'a Path,
+}
+
+fn open_volumes(container: &Container) -> Result<Vec<Opened<'_>>, Refused> {
+    let mut volumes = Vec::with_capacity(container.mounts.len());
+    for mount in &container.mounts {
+        let refuse = |message| Refused { volume: mount.volume.clone(), message };
+        let (fd, is_dir) = mounts::detached(mount).map_err(refuse)?;
+        volumes.push(Opened { name: &mount.volume, mount: fd, is_dir, target: &mount.target });
+    }
+    // What lies deeper comes later; the volumes' own order decides the rest.
+    volumes.sort_by_key(|volume| volume.target.components().count());
+    Ok(volumes)
+}
+
+/// Makes a tree the root of this process and lets go of the old one.
+fn switch_to(tree: &Tree) -> io::Result<()> {
+    fchdir(tree)?;
+    pivot_root(".", ".")?;
+    // The old root is now mounted over the new one, at the same place.
+    unmount(".", UnmountFlags::DETACH)?;
+    Ok(chdir("/")?)
+}
+
+fn is_dir(fd: &OwnedFd) -> io::Result<bool> {
+    Ok(FileType::from_raw_mode(fstat(fd)?.st_mode) == FileType::Directory)
+}

@@ -1,0 +1,198 @@
+//! The control groups of a container: what the kernel holds it to, and what it tells of that.
+//!
+//! Both versions are known. Of version 1 only the hierarchies are used that have something to do, because moving a
+//! process into each costs milliseconds. Where the node may not make groups, containers run without limits.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use crate::spec::Resources;
+
+/// The directory of all of this node's groups, in each hierarchy.
+const PARENT: &str = "cronlet";
+
+/// The time that a quota is granted for, in microseconds (the kubelet's).
+const PERIOD_MICROS: u64 = 100_000;
+
+/// The groups of one container.
+#[derive(Debug)]
+pub(crate) struct Cgroup {
+    dirs: Vec<PathBuf>,
+    /// The file that counts kills for want of memory.
+    memory_events: Option<PathBuf>,
+}
+
+/// A file of a group, and what is written to it.
+type Setting = (&'static str, String);
+
+impl Cgroup {
+    /// Makes the groups that a container's limits need; none if it has no limits.
+    ///
+    /// # Errors
+    /// If the kernel does not let this process make them, or does not accept a limit.
+    pub(crate) fn make(pod_uid: &str, container: &str, resources: &Resources) -> io::Result<Option<Cgroup>> {
+        let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+        let name = Path::new(PARENT).join(pod_uid).join(container);
+        let mut cgroup = Cgroup { dirs: Vec::new(), memory_events: None };
+        for (controller, settings) in settings(resources) {
+            if let Some(hierarchy) = version_1(&mounts, controller) {
+                let dir = hierarchy.join(&name);
+                // Kept from the start, so that what was made is removed if the next step fails.
+                cgroup.dirs.push(dir.clone());
+                cgroup.set(&dir, settings.iter().map(|setting| setting.1.clone()))?;
+                if controller == "memory" {
+                    cgroup.memory_events = Some(dir.join("memory.oom_control"));
+                }
+            } else if let Some(root) = version_2(&mounts) {
+                let dir = root.join(&name);
+                if !cgroup.dirs.contains(&dir) {
+                    cgroup.dirs.push(dir.clone());
+                    delegate(&root, &name)?;
+                }
+                cgroup.set(&dir, settings.iter().map(|setting| setting.0.clone()))?;
+                cgroup.memory_events.get_or_insert(dir.join("memory.events"));
+            } else {
+                return Err(io::Error::new(
+                    io::ErrorKind::NotFound,
+                    format!("no {controller} control group"),
+                ));
+            }
+        }
+        Ok((!cgroup.dirs.is_empty()).then_some(cgroup))
+    }
+
+    fn set(&self, dir: &Path, settings: impl Iterator<Item = Setting>) -> io::Result<()> {
+        fs::create_dir_all(dir)?;
+        for (file, value) in settings.filter(|(file, _)| !file.is_empty()) {
+            match fs::write(dir.join(file), value) {
+                // A kernel without accounting of swap has no such file.
+                Err(error) if file.contains("sw") && error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if file.contains("sw") && error.kind() == io::ErrorKind::PermissionDenied => {}
+                written => written?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves this process in.
+    pub(crate) fn join(&self) -> io::Result<()> {
+        self.dirs.iter().try_for_each(|dir| fs::write(dir.join("cgroup.procs"), "0"))
+    }
+
+    /// Whether a process of the container was killed for want of memory.
+    pub(crate) fn ran_out_of_memory(&self) -> bool {
+        let text = self.memory_events.as_ref().and_then(|path| fs::read_to_string(path).ok());
+        let kills =
+            text.as_deref().unwrap_or_default().lines().filter_map(|line| line.strip_prefix("oom_kill "));
+        kills.filter_map(|count| count.trim().parse::<u64>().ok()).any(|count| count > 0)
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        for dir in &self.dirs {
+            // A group with a process that the kernel cannot end stays. That of the pod goes with its last container.
+            let _ = fs::remove_dir(dir);
+            let _ = dir.parent().map(fs::remove_dir);
+        }
+    }
+}
+
+/// What has to be set, by controller; each in the words of version 2 and of version 1.
+fn settings(resources: &Resources) -> Vec<(&'static str, Vec<(Setting, Setting)>)> {
+    let mut all = Vec::new();
+    let mut cpu = Vec::new();
+    if let Some(shares) = resources.cpu_shares {
+        // From 2..262144 to 1..10000, as the runtimes convert it.
+        let weight = 1 + shares.clamp(2, 262_144).saturating_sub(2) * 9_999 / 262_142;
+        cpu.push((("cpu.weight", weight.to_string()), ("cpu.shares", shares.to_string())));
+    }
+    if let Some(quota) = resources.cpu_quota_micros {
+        cpu.push((("", String::new()), ("cpu.cfs_period_us", PERIOD_MICROS.to_string())));
+        cpu.push((("cpu.max", format!("{quota} {PERIOD_MICROS}")), ("cpu.cfs_quota_us", quota.to_string())));
+    }
+    if !cpu.is_empty() {
+        all.push(("cpu", cpu));
+    }
+    if let Some(bytes) = resources.memory_bytes_max {
+        let bytes = bytes.to_string();
+        all.push((
+            "memory",
+            vec![
+                (("memory.max", bytes.clone()), ("memory.limit_in_bytes", bytes.clone())),
+                (("memory.swap.max", "0".to_owned()), ("memory.memsw.limit_in_bytes", bytes)),
+                (("memory.oom.group", "1".to_owned()), ("", String::new())),
+            ],
+        ));
+    }
+    all
+}
+
+/// Where the hierarchy of a controller of version 1 is mounted.
+fn version_1(mounts: &str, controller: &str) -> Option<PathBuf> {
+    find(mounts, |kind, options| kind == "cgroup" && options.split(',').any(|option| option == controller))
+}
+
+/// Where version 2 is mounted.
+fn version_2(mounts: &str) -> Option<PathBuf> {
+    find(mounts, |kind, _| kind == "cgroup2")
+}
+
+/// The mount point of the first file system that is wanted, by its kind and its own options.
+fn find(mounts: &str, is_wanted: impl Fn(&str, &str) -> bool) -> Option<PathBuf> {
+    mounts.lines().find_map(|line| {
+        let (place, system) = line.split_once(" - ")?;
+        let mut system = system.split(' ');
+        let (kind, options) = (system.next()?, system.nth(1)?);
+        is_wanted(kind, options).then(|| place.split(' ').nth(4).map(PathBuf::from)).flatten()
+    })
+}
+
+/// Lets the groups down to `name` have the controllers. None of those above it has a process of its own.
+fn delegate(root: &Path, name: &Path) -> io::Result<()> {
+    let mut dir = root.to_owned();
+    for component in name {
+        fs::write(dir.join("cgroup.subtree_control"), "+cpu +memory")?;
+        dir.push(component);
+        fs::create_dir_all(&dir)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTS: &str = "\
+30 25 0:26 / /sys/fs/cgroup ro,nosuid - tmpfs tmpfs ro,mode=755
+31 30 0:27 / /sys/fs/cgroup/unified rw,nosuid - cgroup2 cgroup2 rw,nsdelegate
+32 30 0:28 / /sys/fs/cgroup/cpu,cpuacct rw,nosuid shared:5 - cgroup cgroup rw,cpu,cpuacct
+33 30 0:29 / /sys/fs/cgroup/memory rw,nosuid - cgroup cgroup rw,memory";
+
+    #[test]
+    fn hierarchies_are_found_by_controller() {
+        assert_eq!(version_1(MOUNTS, "cpu"), Some("/sys/fs/cgroup/cpu,cpuacct".into()));
+        assert_eq!(version_1(MOUNTS, "memory"), Some("/sys/fs/cgroup/memory".into()));
+        assert_eq!(version_1(MOUNTS, "pids"), None);
+        assert_eq!(version_2(MOUNTS), Some("/sys/fs/cgroup/unified".into()));
+    }
+
+    #[test]
+    fn only_what_is_limited_has_a_controller() {
+        assert!(settings(&Resources::default()).is_empty());
+        let memory = Resources { memory_bytes_max: Some(1024), ..Resources::default() };
+        let controllers: Vec<_> = settings(&memory).into_iter().map(|(controller, _)| controller).collect();
+        assert_eq!(controllers, ["memory"]);
+    }
+
+    #[test]
+    fn shares_become_weights() {
+        let weight = |shares| {
+            let resources = Resources { cpu_shares: Some(shares), ..Resources::default() };
+            settings(&resources)[0].1[0].0.1.clone()
+        };
+        assert_eq!([weight(2), weight(1024), weight(262_144)], ["1", "39", "10000"]);
+    }
+}

@@ -1,0 +1,334 @@
+//! Containers made of an image: what they see, what they may do, and what is left of them.
+//!
+//! The image is made from Debian's static busybox. Without it, or where there are no namespaces, these tests are not
+//! run, and are named.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use cronlet_image::{Digest, Store, archive};
+use cronlet_object::api::Pod;
+use cronlet_runtime::{Config, ImageConfig};
+use rustix::process::geteuid;
+use serde_json::{Value, json};
+
+use crate::node::{Node, config, container, exit_code, is_running, phase, pod, processes_with, state};
+
+crate::tests![
+    a_container_sees_its_image_and_not_the_host,
+    a_container_writes_to_a_layer_of_its_own,
+    the_image_says_what_runs_unless_the_pod_does,
+    a_container_sees_only_its_own_processes,
+    volumes_are_mounted_into_the_image,
+    a_volume_is_not_mounted_outside_of_the_image_through_a_link,
+    what_belongs_to_the_kernel_is_hidden_or_protected,
+    dangerous_system_calls_are_denied,
+    a_read_only_root_cannot_be_written_to,
+    a_container_runs_as_the_user_it_names,
+    the_termination_message_is_read,
+    a_container_ends_with_all_its_processes,
+    a_missing_program_is_a_start_error,
+    a_network_of_none_has_loopback_alone,
+    an_image_that_is_never_pulled_is_waited_for,
+    a_pull_that_fails_is_told_and_backs_off,
+    a_memory_limit_ends_a_container,
+];
+
+const BUSYBOX: &str = "/bin/busybox";
+
+/// Whether there is what the image is made of.
+pub fn has_busybox() -> bool {
+    Path::new(BUSYBOX).exists()
+}
+
+fn tar_of(entries: &[(&str, &[u8], u32)]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (path, content, mode) in entries {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(*mode);
+        tar.append_data(&mut header, path, *content).unwrap();
+    }
+    tar.into_inner().unwrap()
+}
+
+/// Two layers: busybox under some of its names, and a link that leads out of the image.
+fn layers() -> Vec<Vec<u8>> {
+    let busybox = fs::read(BUSYBOX).unwrap();
+    let passwd = b"root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:App:/home/app:/bin/sh\n";
+    let mut first = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(busybox.len() as u64);
+    header.set_mode(0o755);
+    first.append_data(&mut header, "bin/busybox", busybox.as_slice()).unwrap();
+    let names = "sh cat echo ls ps id sleep mount umount unshare hostname touch kill true env pwd dd mkdir wc ip grep head tail rm";
+    for name in names.split(' ') {
+        let mut link = tar::Header::new_gnu();
+        link.set_entry_type(tar::EntryType::Symlink);
+        link.set_size(0);
+        first.append_link(&mut link, format!("bin/{name}"), "busybox").unwrap();
+    }
+    let mut link = tar::Header::new_gnu();
+    link.set_entry_type(tar::EntryType::Symlink);
+    link.set_size(0);
+    first.append_link(&mut link, "escape", "/../../../../../../../../tmp").unwrap();
+    let second = tar_of(&[
+        ("etc/passwd", passwd, 0o644),
+        ("etc/motd", b"from the image\n", 0o644),
+        ("tmp/.keep", b"", 0o644),
+    ]);
+    vec![first.into_inner().unwrap(), second]
+}
+
+/// A node with the image `app` in its store.
+fn node(dir: &Path) -> Node {
+    let images = dir.join("data/images");
+    import(&images, dir);
+    let images = ImageConfig { dir: images, insecure_registries: Vec::new() };
+    Node::with(dir, Config { images: Some(images), ..config(dir) })
+}
+
+fn import(images: &PathBuf, dir: &Path) {
+    let layers = layers();
+    let diff_ids: Vec<String> = layers.iter().map(|layer| Digest::of(layer).to_string()).collect();
+    let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+    let image = json!({
+        "os": "linux", "architecture": architecture, "rootfs": { "type": "layers", "diff_ids": diff_ids },
+        "config": { "Cmd": ["cat", "/etc/motd"], "Env": ["PATH=/bin", "ORIGIN=image"], "WorkingDir": "/srv" },
+    })
+    .to_string();
+    let manifest =
+        json!([{ "Config": "c.json", "RepoTags": ["app:1"], "Layers": ["0.tar", "1.tar"] }]).to_string();
+    let archive = dir.join("app.tar");
+    let entries = [
+        ("c.json", image.as_bytes(), 0o644),
+        ("0.tar", &layers[0], 0o644),
+        ("1.tar", &layers[1], 0o644),
+        ("manifest.json", manifest.as_bytes(), 0o644),
+    ];
+    fs::write(&archive, tar_of(&entries)).unwrap();
+    archive::import(&Store::open(images).unwrap(), &archive, None).unwrap();
+}
+
+/// A pod whose container runs a script in the image.
+fn of_image(name: &str, script: &str, container: impl Into<Value>) -> Pod {
+    let container = container.into();
+    let mut all = json!({ "image": "app:1", "imagePullPolicy": "Never" });
+    all.as_object_mut().unwrap().extend(container.as_object().cloned().unwrap());
+    pod(name, script, json!({ "containers": [all] }))
+}
+
+/// Runs a script in the image to its end: its exit code, and what it wrote.
+fn run(script: &str, container: Value) -> (Option<i32>, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = node(dir.path());
+    node.create(&of_image("p", script, container));
+    let status = node.end("p");
+    (exit_code(&status), node.log("p"))
+}
+
+fn output(script: &str) -> String {
+    let (code, output) = run(script, json!({}));
+    assert_eq!(code, Some(0), "{output}");
+    output
+}
+
+fn a_container_sees_its_image_and_not_the_host() {
+    let output = output("cat /etc/motd; ls /; hostname; test -e /proc/self/exe && ls -l /dev/null");
+    assert!(output.starts_with("from the image\n"), "{output}");
+    assert!(!output.contains("boot") && !output.contains("usr"), "{output}");
+    assert!(output.contains("\np\n"), "the pod's name is the host's: {output}");
+    assert!(output.contains("crw-rw-rw-"), "{output}");
+}
+
+fn a_container_writes_to_a_layer_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = node(dir.path());
+    node.create(&of_image("a", "echo mine > /etc/motd; rm /etc/passwd; cat /etc/motd", json!({})));
+    node.end("a");
+    assert_eq!(node.log("a"), "mine\n");
+    node.create(&of_image("b", "cat /etc/motd; head -n 1 /etc/passwd", json!({})));
+    node.end("b");
+    assert!(node.log("b").starts_with("from the image\nroot:"), "{}", node.log("b"));
+}
+
+fn the_image_says_what_runs_unless_the_pod_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = node(dir.path());
+    let own = json!({ "containers": [
+        { "name": "c", "image": "app:1", "imagePullPolicy": "Never", "command": null }] });
+    node.create(&pod("p", "", own));
+    let status = node.end("p");
+    assert_eq!((exit_code(&status), node.log("p").as_str()), (Some(0), "from the image\n"));
+    let id = &container(&status).image_id;
+    assert!(id.starts_with("docker.io/library/app@sha256:"), "{id}");
+    node.create(&of_image("q", "pwd; echo $ORIGIN $HOME", json!({})));
+    node.end("q");
+    assert_eq!(node.log("q"), "/srv\nimage /root\n");
+}
+
+fn a_container_sees_only_its_own_processes() {
+    let output = output("echo $$; ps | wc -l");
+    // A heading, the shell, `ps`, and perhaps `wc` already.
+    let (first, count) = output.trim_end().split_once('\n').unwrap();
+    let count: u32 = count.parse().unwrap();
+    assert!(first == "1" && (2..=4).contains(&count), "{output}");
+}
+
+fn volumes_are_mounted_into_the_image() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = node(dir.path());
+    let own = json!({ "volumeMounts": [
+        { "name": "work", "mountPath": "/new/place" }, { "name": "work", "mountPath": "/srv/ro", "readOnly": true }] });
+    let mut all = of_image("p", "echo x > /new/place/f && cat /srv/ro/f && ! touch /srv/ro/g", own);
+    all.spec.as_mut().unwrap().volumes =
+        Some(serde_json::from_value(json!([{ "name": "work", "emptyDir": {} }])).unwrap());
+    node.create(&all);
+    let status = node.end("p");
+    assert_eq!(exit_code(&status), Some(0), "{}", node.log("p"));
+    assert!(node.log("p").starts_with("x\n"));
+}
+
+fn a_volume_is_not_mounted_outside_of_the_image_through_a_link() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = node(dir.path());
+    let own = json!({ "volumeMounts": [{ "name": "work", "mountPath": "/escape/from-a-container" }] });
+    let mut all = of_image("p", "echo x > /tmp/from-a-container/f; ls /tmp", own);
+    all.spec.as_mut().unwrap().volumes =
+        Some(serde_json::from_value(json!([{ "name": "work", "emptyDir": {} }])).unwrap());
+    node.create(&all);
+    let status = node.end("p");
+    assert_eq!((exit_code(&status), node.log("p").as_str()), (Some(0), "from-a-container\n"));
+    assert!(!Path::new("/tmp/from-a-container").exists());
+}
+
+fn what_belongs_to_the_kernel_is_hidden_or_protected() {
+    let output = output(
+        "wc -c < /proc/interrupts; ls /sys/firmware | wc -l; echo x > /proc/sys/kernel/hostname || echo refused; \
+         touch /sys/x || echo refused; ls /proc/1/root/etc/motd",
+    );
+    assert!(output.starts_with("0\n0\n"), "{output}");
+    assert_eq!(output.lines().filter(|line| *line == "refused").count(), 2, "{output}");
+}
+
+fn dangerous_system_calls_are_denied() {
+    let (_, output) = run("mount -t tmpfs none /srv; unshare -U true; echo end", json!({}));
+    assert!(output.contains("end"), "{output}");
+    assert_eq!(
+        output.matches("not permitted").count() + output.matches("ermission denied").count(),
+        2,
+        "{output}"
+    );
+}
+
+fn a_read_only_root_cannot_be_written_to() {
+    let security = json!({ "securityContext": { "readOnlyRootFilesystem": true } });
+    let (code, output) = run("touch /x && echo written; echo note > /dev/termination-log", security);
+    assert_eq!(code, Some(0), "{output}");
+    assert!(!output.contains("written") && output.contains("Read-only"), "{output}");
+}
+
+fn a_container_runs_as_the_user_it_names() {
+    let own = json!({ "securityContext": { "runAsUser": 1000, "allowPrivilegeEscalation": false } });
+    let (code, output) =
+        run("id -u; echo $HOME; grep CapEff /proc/self/status; grep NoNewPrivs /proc/self/status", own);
+    assert_eq!(code, Some(0), "{output}");
+    assert!(output.starts_with("1000\n/home/app\n"), "{output}");
+    assert!(output.contains("CapEff:\t0000000000000000") && output.contains("NoNewPrivs:\t1"), "{output}");
+}
+
+fn the_termination_message_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = node(dir.path());
+    node.create(&of_image("p", "echo told > /dev/termination-log; exit 3", json!({})));
+    let status = node.end("p");
+    let ended = state(&status).terminated.unwrap();
+    assert_eq!((ended.exit_code, ended.message.as_deref()), (3, Some("told\n")));
+}
+
+fn a_container_ends_with_all_its_processes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = node(dir.path());
+    let mark = format!("MARK=containers-{}", std::process::id());
+    let (name, value) = mark.split_once('=').unwrap();
+    let own = json!({ "env": [{ "name": name, "value": value }] });
+    // The first process of a container that has no handler for SIGTERM does not see it.
+    node.create(&of_image("p", "sleep 1000 & sleep 1000 & echo up; wait", own));
+    node.wait("p", is_running);
+    node.follow_until("p", "up");
+    assert!(processes_with(&mark) >= 3);
+    node.delete("p", 0);
+    let status = node.end("p");
+    assert_eq!(exit_code(&status), Some(137));
+    assert_eq!(processes_with(&mark), 0);
+}
+
+fn a_missing_program_is_a_start_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = node(dir.path());
+    node.create(&of_image("p", "", json!({ "command": ["/no/such/program"] })));
+    let status = node.end("p");
+    let ended = state(&status).terminated.unwrap();
+    assert_eq!((ended.exit_code, ended.reason.as_deref()), (128, Some("StartError")));
+    assert!(ended.message.unwrap().contains("no such file or directory"));
+}
+
+fn a_network_of_none_has_loopback_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = node(dir.path());
+    let mut all = of_image("p", "ip -o link | wc -l; ip -o addr show lo | head -n 1", json!({}));
+    all.metadata.annotations = Some([("cronlet.dev/network".to_owned(), "none".to_owned())].into());
+    node.create(&all);
+    let status = node.end("p");
+    let log = node.log("p");
+    assert_eq!(exit_code(&status), Some(0), "{log}");
+    assert!(log.contains("127.0.0.1"), "{log}");
+}
+
+fn an_image_that_is_never_pulled_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = node(dir.path());
+    node.create(&of_image("p", "true", json!({ "image": "absent:1" })));
+    let status = node.wait("p", |status| status.container_statuses.is_some());
+    let waiting = state(&status).waiting.unwrap();
+    assert_eq!(waiting.reason.as_deref(), Some("ErrImageNeverPull"));
+    assert_eq!(phase(&status), "Pending");
+    node.create(&of_image("q", "true", json!({ "image": "Not A Name" })));
+    let status = node.wait("q", |status| status.container_statuses.is_some());
+    assert_eq!(state(&status).waiting.unwrap().reason.as_deref(), Some("InvalidImageName"));
+}
+
+fn a_pull_that_fails_is_told_and_backs_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = node(dir.path());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let image = format!("{}/app:1", listener.local_addr().unwrap());
+    // Nobody answers there any more.
+    drop(listener);
+    node.create(&of_image("p", "true", json!({ "image": image, "imagePullPolicy": "Always" })));
+    let reason = |status: &cronlet_object::api::PodStatus| {
+        let waiting = status.container_statuses.as_ref().and_then(|_| state(status).waiting);
+        waiting.and_then(|waiting| waiting.reason).unwrap_or_default()
+    };
+    node.wait("p", |status| reason(status) == "RegistryUnavailable");
+    node.sync("p");
+    let status = node.wait("p", |status| reason(status) == "ImagePullBackOff");
+    assert_eq!(phase(&status), "Pending");
+    assert!(state(&status).waiting.unwrap().message.unwrap().starts_with("Back-off pulling image"));
+}
+
+fn a_memory_limit_ends_a_container() {
+    let own = json!({ "resources": { "limits": { "memory": "16Mi" } } });
+    if !geteuid().is_root() || !Path::new("/sys/fs/cgroup").exists() {
+        println!("not run: a_memory_limit_ends_a_container needs root and control groups");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = node(dir.path());
+    node.create(&of_image("p", "dd if=/dev/zero of=/dev/null bs=64M count=1", own));
+    let status = node.end("p");
+    let ended = state(&status).terminated.unwrap();
+    assert_eq!((ended.exit_code, ended.reason.as_deref()), (137, Some("OOMKilled")), "{}", node.log("p"));
+}

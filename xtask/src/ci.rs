@@ -15,7 +15,8 @@ pub fn run() -> anyhow::Result<()> {
     cargo(&["test", "--workspace"])?;
     crate::simulate::run_with(&["--from", &seed_of_this_commit()])?;
     // A short torture: one minute boundary, a few kills. The long one is a command of its own.
-    cargo(&["build", "--package", "cronlet", "--quiet"])?;
+    // With the features of the whole workspace, so that what the tests were built with serves again.
+    cargo(&["build", "--workspace", "--bin", "cronlet", "--quiet"])?;
     let torture = ["--kills", "5", "--seconds", "75", "--pods", "12", "--cronjobs", "5"];
     crate::torture::run_with(&torture)
 }

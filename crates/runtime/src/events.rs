@@ -94,7 +94,9 @@ fn container_notes(
         now.container_id.is_some() && before.is_none_or(|before| before.container_id != now.container_id);
     let start_error = ended(now).filter(|ended| ended.reason.as_deref() == Some("StartError"));
     if is_new {
-        notes.push(note(EventType::Normal, "Created", CREATED.to_owned()));
+        // Whoever reads it must not think that an image was used that was not.
+        let created = if now.image_id.is_empty() { CREATED_WITHOUT_IMAGE } else { "Container created" };
+        notes.push(note(EventType::Normal, "Created", created.to_owned()));
         notes.push(match start_error {
             Some(ended) => {
                 let why = ended.message.clone().unwrap_or_default();
@@ -120,8 +122,8 @@ fn container_notes(
     notes
 }
 
-/// What is told when a container was made: whoever reads it must not think that the image was used.
-const CREATED: &str = "Container created as a process of this host; its image is not used";
+/// What is told when a container was made that does not use its image.
+const CREATED_WITHOUT_IMAGE: &str = "Container created as a process of this host; its image is not used";
 
 fn killing(container: &ContainerStatus, old: Option<&State>, new: Option<&State>) -> Option<ReportedEvent> {
     let is_killing = |state: &State| state.container(&container.name).is_some_and(|c| c.killing.is_some());

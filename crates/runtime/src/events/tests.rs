@@ -48,7 +48,7 @@ fn told(old: Option<&PodStatus>, new: &PodStatus) -> Vec<(&'static str, String)>
 #[test]
 fn a_start_is_told_once_for_each_attempt() {
     let first = || status(container(Some("1"), running()));
-    let created = ("Created", CREATED.to_owned());
+    let created = ("Created", CREATED_WITHOUT_IMAGE.to_owned());
     let started = ("Started", "Container started".to_owned());
     assert_eq!(told(None, &first()), [created.clone(), started.clone()]);
     assert_eq!(told(Some(&first()), &first()), []);

@@ -164,6 +164,7 @@ fn the_image_says_what_runs_unless_the_pod_does() {
     assert_eq!((exit_code(&status), node.log("p").as_str()), (Some(0), "from the image\n"));
     let id = &container(&status).image_id;
     assert!(id.starts_with("docker.io/library/app@sha256:"), "{id}");
+    assert_eq!(node.events("p")[0], ("Created", "Container created"));
     node.create(&of_image("q", "pwd; echo $ORIGIN $HOME", json!({})));
     node.end("q");
     assert_eq!(node.log("q"), "/srv\nimage /root\n");

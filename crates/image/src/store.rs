@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// An image, ready to be started.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Image {
     /// Digest of the manifest for this machine.
     pub manifest_digest: String,

@@ -18,11 +18,12 @@ use std::{
     sync::Arc,
 };
 
+use cronlet_image::Image;
 use cronlet_object::{Snapshot, api};
 use jiff::{SignedDuration, Timestamp};
 
 pub use self::identity::Users;
-pub use self::image::{Image, ImageState};
+pub use self::image::ImageState;
 pub use self::volume::{FileEntry, HostPathKind, Plan, Volume};
 use crate::{
     logs::files as log_files,

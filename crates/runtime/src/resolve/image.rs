@@ -1,7 +1,8 @@
 //! What a container with an image is: the image's configuration under the container's own.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
+use cronlet_image::Image;
 use cronlet_object::{api, quantity::Quantity};
 use k8s_openapi::apimachinery::pkg::api::resource;
 
@@ -10,31 +11,6 @@ use crate::{
     sandbox::privileges,
     spec::{Identity, Resources, Root},
 };
-
-/// An image that is on this node, as far as containers depend on it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Image {
-    /// As `status.containerStatuses[].imageID` names it.
-    pub id: String,
-    /// The program, before the arguments.
-    pub entrypoint: Vec<String>,
-    /// Arguments, or the program if there is no entry point.
-    pub cmd: Vec<String>,
-    /// Environment variables as `NAME=value`.
-    pub env: Vec<String>,
-    /// `user`, `uid`, `user:group` or `uid:gid`; root if empty.
-    pub user: String,
-    /// Working directory; `/` if empty.
-    pub working_dir: String,
-    /// The signal that asks its program to end, by name or number.
-    pub stop_signal: Option<String>,
-    /// The directories of its layers, the lowest first.
-    pub layers: Vec<PathBuf>,
-    /// The text of its `/etc/passwd`.
-    pub passwd: String,
-    /// The text of its `/etc/group`.
-    pub group: String,
-}
 
 /// Whether a container's image is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -209,7 +185,7 @@ pub(super) fn root(spec: &api::PodSpec, container: &api::Container, image: &Imag
     let of_pod = spec.security_context.as_ref().and_then(|pod| pod.seccomp_profile.as_ref());
     let profile = security.seccomp_profile.as_ref().or(of_pod);
     Ok(Root {
-        image_id: image.id.clone(),
+        image_id: image.repo_digest.clone(),
         layers: image.layers.clone(),
         read_only: security.read_only_root_filesystem == Some(true),
         capabilities,

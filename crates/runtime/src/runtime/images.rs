@@ -23,7 +23,7 @@ use tokio::{
 use super::queue::Queue;
 use crate::{
     limits::PULLS_MAX,
-    resolve::{Image, ImageState, pull_secret, roles},
+    resolve::{ImageState, pull_secret, roles},
 };
 
 /// What a container waits for while its image is pulled: nothing that went wrong.
@@ -151,7 +151,7 @@ impl Images {
         };
         let policy = if pulled.contains(name) { PullPolicy::IfNotPresent } else { policy };
         match (decide(policy, stored.is_some()), stored) {
-            (Decision::UseStored, Some(stored)) => ImageState::Ready(Arc::new(image(stored))),
+            (Decision::UseStored, Some(stored)) => ImageState::Ready(Arc::new(stored)),
             (Decision::Refuse, _) => {
                 let message = format!("Container image {name:?} is not present with pull policy of Never");
                 missing("ErrImageNeverPull", message)
@@ -261,19 +261,4 @@ impl Images {
 /// The back-off counts from a moment that does not move.
 fn since_epoch(now: Timestamp) -> std::time::Duration {
     std::time::Duration::try_from(now.duration_since(Timestamp::UNIX_EPOCH)).unwrap_or_default()
-}
-
-fn image(stored: cronlet_image::Image) -> Image {
-    Image {
-        id: stored.repo_digest,
-        entrypoint: stored.entrypoint,
-        cmd: stored.cmd,
-        env: stored.env,
-        user: stored.user,
-        working_dir: stored.working_dir,
-        stop_signal: stored.stop_signal,
-        layers: stored.layers,
-        passwd: stored.passwd,
-        group: stored.group,
-    }
 }

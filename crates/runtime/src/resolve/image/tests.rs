@@ -12,7 +12,7 @@ const GROUP: &str = "root:x:0:\napp:x:1001:\nextra:x:2000:app,other\n";
 
 fn image() -> Image {
     Image {
-        id: "registry.example/app@sha256:1".into(),
+        repo_digest: "registry.example/app@sha256:1".into(),
         entrypoint: vec!["/entry".into()],
         cmd: vec!["serve".into()],
         env: vec!["PATH=/app/bin".into(), "MODE=image".into()],

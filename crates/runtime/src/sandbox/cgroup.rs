@@ -40,7 +40,7 @@ impl Cgroup {
             if let Some(hierarchy) = version_1(&mounts, controller) {
                 let dir = hierarchy.join(&name);
                 // Kept from the start, so that what was made is removed if the next step fails.
-                cgroup.dirs.push(dir.clone());
+                cgroup.begin(&dir);
                 cgroup.set(&dir, settings.iter().map(|setting| setting.1.clone()))?;
                 if controller == "memory" {
                     cgroup.memory_events = Some(dir.join("memory.oom_control"));
@@ -48,7 +48,7 @@ impl Cgroup {
             } else if let Some(root) = version_2(&mounts) {
                 let dir = root.join(&name);
                 if !cgroup.dirs.contains(&dir) {
-                    cgroup.dirs.push(dir.clone());
+                    cgroup.begin(&dir);
                     delegate(&root, &name)?;
                 }
                 cgroup.set(&dir, settings.iter().map(|setting| setting.0.clone()))?;
@@ -61,6 +61,12 @@ impl Cgroup {
             }
         }
         Ok((!cgroup.dirs.is_empty()).then_some(cgroup))
+    }
+
+    /// Takes a group on. What a shim that was killed left of an earlier attempt goes first, and its counts with it.
+    fn begin(&mut self, dir: &Path) {
+        let _ = fs::remove_dir(dir);
+        self.dirs.push(dir.to_owned());
     }
 
     fn set(&self, dir: &Path, settings: impl Iterator<Item = Setting>) -> io::Result<()> {

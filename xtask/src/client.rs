@@ -23,8 +23,26 @@ pub struct Client {
     inner: kube::Client,
 }
 
-/// One line of a watch: when it arrived, in nanoseconds since 1970, and the event.
-pub type Seen = (i128, Value);
+/// One line of a watch. It is decoded only where more is asked of it than can be seen from its text: the client runs
+/// on the machine that is measured.
+pub struct Seen {
+    /// When it arrived, in nanoseconds since 1970.
+    pub arrived: i128,
+    line: String,
+}
+
+impl Seen {
+    /// Whether it tells of a new object.
+    pub fn is_added(&self) -> bool {
+        self.line.starts_with("{\"type\":\"ADDED\"")
+    }
+
+    /// The object, if the line has such a text in it.
+    pub fn object_with(&self, text: &str) -> Option<Value> {
+        let mut event: Value = self.line.contains(text).then(|| serde_json::from_str(&self.line).ok())??;
+        Some(event["object"].take())
+    }
+}
 
 impl Client {
     /// A client with the node's admin credentials.
@@ -142,13 +160,14 @@ async fn read_lines(mut body: Body) -> tokio::sync::mpsc::UnboundedReceiver<Seen
         while let Some(Ok(frame)) = body.frame().await {
             let arrived = now();
             buffer.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
-            while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = buffer.drain(..=end).collect();
-                let Ok(event) = serde_json::from_slice(&line) else { return };
-                if send.send((arrived, event)).is_err() {
+            let Some(end) = buffer.iter().rposition(|byte| *byte == b'\n') else { continue };
+            let rest = buffer.split_off(end + 1);
+            for line in String::from_utf8_lossy(&buffer).lines() {
+                if send.send(Seen { arrived, line: line.to_owned() }).is_err() {
                     return;
                 }
             }
+            buffer = rest;
         }
     });
     receive

@@ -22,9 +22,9 @@ use clap::Parser;
 use crate::arguments::{Arguments, Command};
 
 fn main() -> ExitCode {
-    // The shim of a pod is this binary executed anew. Nothing may come before: whatever is set up here would be
-    // carried by every pod for its whole life.
-    cronlet_runtime::shim::main_if_requested();
+    // The shims of pods are forks of this binary, executed anew once. Nothing may come before: whatever is set up here
+    // would be carried by every pod for its whole life.
+    cronlet_runtime::fork_server::main_if_requested();
 
     let arguments = Arguments::parse();
     match run(arguments.command) {

@@ -27,7 +27,7 @@ fn cpu_ms() -> (f64, f64) {
 }
 
 fn main() {
-    cronlet_runtime::shim::main_if_requested();
+    cronlet_runtime::fork_server::main_if_requested();
     let arg =
         |n: usize, default: usize| std::env::args().nth(n).and_then(|a| a.parse().ok()).unwrap_or(default);
     let (count, parallel) = (arg(1, 500), arg(2, 1));

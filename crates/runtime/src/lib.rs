@@ -1,7 +1,7 @@
 //! Runs pods on this machine.
 //!
-//! Every pod has a process of its own, the [`shim`], which is this program executed again: it starts the pod's
-//! containers and sees them to their end, whether the server runs or not. What happened to the pod it writes to the
+//! Every pod has a process of its own, the [`shim`], which a [`fork_server`] makes: it starts the pod's containers and
+//! sees them to their end, whether the server runs or not. What happened to the pod it writes to the
 //! pod's [`journal`], whose sum is the pod's [`state`]; what is to be done next is a function of that state
 //! ([`lifecycle`]). The server's side is the [`Runtime`]: it resolves pods into what a shim is told ([`spec`]), starts
 //! shims or finds them again, and turns states into pod statuses.
@@ -10,6 +10,7 @@
 
 mod clock;
 mod events;
+pub mod fork_server;
 pub mod journal;
 pub mod lifecycle;
 pub mod limits;
@@ -19,7 +20,7 @@ mod processes;
 pub mod resolve;
 mod runtime;
 mod sandbox;
-pub mod shim;
+mod shim;
 pub mod spec;
 pub mod state;
 pub mod status;

@@ -14,6 +14,9 @@ pub const LOG_LINE_BYTES_MAX: usize = 16 * 1024;
 /// How many bytes a file name may have.
 pub const FILE_NAME_BYTES_MAX: usize = 255;
 
+/// How long a path may be, in bytes (the kernel's `PATH_MAX`).
+pub const PATH_MAX_BYTES: usize = 4096;
+
 /// How much is read from a container's output at once, in bytes.
 pub const OUTPUT_READ_BYTES: usize = 64 * 1024;
 

@@ -35,6 +35,7 @@ use self::{
 };
 pub use crate::events::ReportedEvent;
 use crate::{
+    fork_server::ForkServer,
     limits,
     logs::{self, Logs},
     resolve::{NodeFacts, Users},
@@ -50,7 +51,8 @@ pub struct Config {
     pub node_name: String,
     /// The node's address, which is that of its pods.
     pub node_ip: IpAddr,
-    /// This program's file, which is executed as shims. Its `main` begins with [`crate::shim::main_if_requested`].
+    /// This program's file, which is executed as a fork server. Its `main` begins with
+    /// [`crate::fork_server::main_if_requested`].
     pub executable: PathBuf,
     /// Where the images of pods are; nothing if pods run as processes of the host.
     pub images: Option<ImageConfig>,
@@ -107,7 +109,7 @@ pub enum RuntimeError {
 /// What all threads share.
 struct Shared {
     facts: NodeFacts,
-    executable: PathBuf,
+    fork_server: ForkServer,
     clock: Arc<dyn Clock>,
     report: Reporter,
     watcher: Watcher,
@@ -142,10 +144,12 @@ impl Runtime {
         let watcher =
             Watcher::new().map_err(|source| RuntimeError::System { step: "watch shims", source })?;
         let queue = Arc::new(Queue::new(config.pods_max));
-        let (executable, clock) = (config.executable, config.clock);
+        let fork_server = ForkServer::start(config.executable)
+            .map_err(|source| RuntimeError::System { step: "start the process that starts shims", source })?;
+        let clock = config.clock;
         let images = config.images.map(|images| Images::open(images, clock.clone())).transpose()?;
         let (images, orders) = images.map(|(images, orders)| (Arc::new(images), orders)).unzip();
-        let shared = Arc::new(Shared { facts, executable, clock, report, watcher, queue, images });
+        let shared = Arc::new(Shared { facts, fork_server, clock, report, watcher, queue, images });
         let mut runtime = Runtime { shared, threads: Vec::new() };
         let workers = thread::available_parallelism().map_or(2, usize::from).clamp(2, limits::WORKERS_MAX);
         for _ in 0..workers {

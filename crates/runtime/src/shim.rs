@@ -1,4 +1,4 @@
-//! The process that runs one pod: this program executed again, on its own, so that pods outlive the server.
+//! The process that runs one pod, on its own, so that pods outlive the server.
 //!
 //! It starts the pod's containers, restarts and ends them as [`crate::lifecycle`] says, writes their logs, and keeps
 //! the journal. The server only watches: whatever it missed, it finds in the files. A shim that takes over from one
@@ -9,7 +9,7 @@ mod launch;
 mod live;
 mod supervisor;
 
-use std::{ffi::OsString, io, path::Path};
+use std::{io, path::Path};
 
 use self::supervisor::Supervisor;
 use crate::{
@@ -17,9 +17,6 @@ use crate::{
     journal::{self, Event},
     spec,
 };
-
-/// The first argument of a program that is executed as a shim. The second is the pod's directory.
-pub const ARGUMENT: &str = "__shim";
 
 /// Why a shim cannot do its work.
 #[derive(Debug, thiserror::Error)]
@@ -40,18 +37,9 @@ enum ShimError {
     },
 }
 
-/// Turns this process into a shim if that is what it was executed for, and does not return then.
-///
-/// This must be the first statement of `main`: a shim has one thread and little memory.
-pub fn main_if_requested() {
-    let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == ARGUMENT) {
-        let code = arguments.next().map_or(2, run);
-        std::process::exit(code);
-    }
-}
-
-fn run(pod_dir: OsString) -> i32 {
+/// Runs the pod whose directory is `pod_dir` to its end, with this process for its shim: one thread, and the pipe that
+/// commands come from as its standard input. Returns the exit code of the process.
+pub(crate) fn run(pod_dir: &Path) -> i32 {
     let opened = std::env::set_current_dir(pod_dir)
         .and_then(|()| std::env::current_dir())
         .and_then(|dir| Ok((journal::Writer::open(&dir)?, dir)));

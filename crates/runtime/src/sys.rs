@@ -149,6 +149,12 @@ pub(crate) fn take_signals() -> io::Result<OwnedFd> {
     }
 }
 
+/// Whether children that end are forgotten, rather than kept for this process to ask how they ended.
+pub(crate) fn forget_children(forget: bool) {
+    // SAFETY: neither disposition runs code of ours, and SIGCHLD is a signal that has dispositions.
+    unsafe { libc::signal(libc::SIGCHLD, if forget { libc::SIG_IGN } else { libc::SIG_DFL }) };
+}
+
 /// Reads the next signal from the descriptor of [`take_signals`].
 pub(crate) fn read_signal(fd: BorrowedFd<'_>) -> Option<i32> {
     let mut info = [0; size_of::<libc::signalfd_siginfo>()];

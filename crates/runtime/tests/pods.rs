@@ -38,7 +38,7 @@ macro_rules! tests {
 }
 
 fn main() -> ExitCode {
-    cronlet_runtime::shim::main_if_requested();
+    cronlet_runtime::fork_server::main_if_requested();
     servers::main_if_requested();
     // For the registry that does not answer. Nobody has installed another one before.
     let _ = rustls::crypto::ring::default_provider().install_default();

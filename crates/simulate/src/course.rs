@@ -145,7 +145,9 @@ impl fmt::Display for Failure {
             writeln!(f, "  after {at:#}: {event}")?;
         }
         writeln!(f, "the last steps:")?;
-        self.trace.iter().try_for_each(|line| writeln!(f, "  {line}"))
+        self.trace.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
+        // Again, for who sees the end of a log alone.
+        write!(f, "in short: {}; seed {seed}", self.violation)
     }
 }
 

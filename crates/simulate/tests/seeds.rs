@@ -5,8 +5,9 @@ use cronlet_simulate::{Course, Outcome};
 
 /// Seeds that found something once, in the checks or in what is checked:
 /// - a pod whose restarts were too many for its Job was gone when the verdict on the Job was committed;
-/// - a time that the cron library finds only from shortly before, because it misreads a change of the clocks.
-const FOUND: [u64; 2] = [229_282_855_997_478, 39_820_114_318_800];
+/// - a time that the cron library finds only from shortly before, because it misreads a change of the clocks;
+/// - one that it finds from an hour before and from a second before, but not from where a deadline makes it begin.
+const FOUND: [u64; 3] = [229_282_855_997_478, 39_820_114_318_800, 82_005_128_028_824];
 
 #[test]
 fn whatever_happens_what_must_hold_does() {

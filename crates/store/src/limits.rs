@@ -41,8 +41,9 @@ pub const LEDGER_RUN_CONTAINERS_MAX: usize = 1_024;
 /// Most rows one query of the ledger returns.
 pub const LEDGER_QUERY_ROWS_MAX: usize = 10_000;
 
-/// SQLite's page cache, in KiB. Small, because all objects are in memory anyway.
-pub const SQLITE_CACHE_KIB: u32 = 1_024;
+/// SQLite's page cache, in KiB, taken as it is needed. All objects are in memory anyway: it is for the pages that a
+/// herd of CronJobs writes to again and again.
+pub const SQLITE_CACHE_KIB: u32 = 8_192;
 /// Pages of the write-ahead log after which it is copied into the database file (4 KiB each).
 pub const SQLITE_CHECKPOINT_PAGES: u32 = 4_096;
 /// Size to which the write-ahead log is cut back after a burst, in bytes.

@@ -92,13 +92,30 @@ impl Batch {
                 return Err(Refusal::Conflict { key: key.clone() });
             }
         }
-        let mut next = self.snapshot.clone();
-        let changes: Arc<[Change]> =
-            transaction.writes.into_iter().map(|write| apply(&mut next, write)).collect::<Result<_, _>>()?;
-        self.snapshot = next;
-        self.changes.extend_from_slice(&changes);
+        let (begun, revision) = (self.changes.len(), self.snapshot.revision());
+        for write in transaction.writes {
+            match apply(&mut self.snapshot, write) {
+                Ok(change) => self.changes.push(change),
+                Err(refusal) => {
+                    self.take_back(begun, revision);
+                    return Err(refusal);
+                }
+            }
+        }
         self.ledger.extend(transaction.ledger);
-        Ok(Committed { revision: self.snapshot.revision(), changes })
+        Ok(Committed { revision: self.snapshot.revision(), changes: self.changes[begun..].into() })
+    }
+
+    /// Undoes the changes from `begun` on, which were made at `revision`. That is rare; to begin every transaction with
+    /// a copy of the state would have each of its writes copy a path through the maps.
+    fn take_back(&mut self, begun: usize, revision: u64) {
+        for change in self.changes.drain(begun..).rev() {
+            match change.old {
+                Some(old) => self.snapshot.insert(old),
+                None => drop(change.new.and_then(|new| self.snapshot.remove(new.key(), revision))),
+            }
+        }
+        self.snapshot.advance(revision);
     }
 
     /// The last revision given to any write so far.

@@ -2,7 +2,7 @@
 
 use super::{Row, median, percentile};
 use crate::{
-    client::{self, Client},
+    client::{self, Client, Seen},
     node::Node,
 };
 
@@ -29,19 +29,17 @@ pub fn measure(cronjobs: usize, p99_target: &str) -> anyhow::Result<Vec<Row>> {
             // The first minute may hit the middle of the creation: it is not counted.
             let mut minutes = std::collections::BTreeMap::new();
             let created = client::now();
-            move |(arrived, event)| {
-                if event["type"] == "ADDED" && *arrived > created + SETTLE_NS {
-                    *minutes.entry(arrived / MINUTE_NS).or_insert(0_usize) += 1;
+            move |seen| {
+                if seen.is_added() && seen.arrived > created + SETTLE_NS {
+                    *minutes.entry(seen.arrived / MINUTE_NS).or_insert(0_usize) += 1;
                 }
                 minutes.values().filter(|count| **count == cronjobs).count() == ROUNDS
             }
         },
     )?;
     let mut by_minute = std::collections::BTreeMap::<i128, Vec<f64>>::new();
-    for (arrived, event) in seen {
-        if event["type"] == "ADDED" {
-            by_minute.entry(arrived / MINUTE_NS).or_default().push((arrived % MINUTE_NS) as f64 / 1e6);
-        }
+    for Seen { arrived, .. } in seen.iter().filter(|seen| seen.is_added()) {
+        by_minute.entry(arrived / MINUTE_NS).or_default().push((arrived % MINUTE_NS) as f64 / 1e6);
     }
     let mut rounds: Vec<Vec<f64>> =
         by_minute.into_values().filter(|delays| delays.len() == cronjobs).collect();

@@ -65,17 +65,16 @@ fn run(
     let (sent, seen) = client.watch(
         "/apis/batch/v1/namespaces/default/jobs",
         || client.create((0..jobs).map(|i| client::job(&format!("{prefix}-{i}"))), concurrency),
-        |(_, event)| {
-            let conditions = event["object"]["status"]["conditions"].as_array();
-            if conditions
-                .is_some_and(|list| list.iter().any(|c| c["type"] == "Complete" && c["status"] == "True"))
-            {
-                complete.insert(event["object"]["metadata"]["name"].to_string());
+        |seen| {
+            let job = seen.object_with("\"type\":\"Complete\"").unwrap_or_default();
+            let mut conditions = job["status"]["conditions"].as_array().into_iter().flatten();
+            if conditions.any(|c| c["type"] == "Complete" && c["status"] == "True") {
+                complete.insert(job["metadata"]["name"].to_string());
             }
             complete.len() == jobs
         },
     )?;
-    let last = seen.last().map_or(before, |(arrived, _)| *arrived);
+    let last = seen.last().map_or(before, |seen| seen.arrived);
     let sent: HashMap<String, i128> = sent.into_iter().collect();
     let mut delays: Vec<f64> = process_starts(node, client, (jobs == 1).then_some(prefix))?
         .into_iter()

@@ -14,7 +14,6 @@ use std::{
         unix::fs::OpenOptionsExt,
     },
     path::Path,
-    process::{Child, Command, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -34,7 +33,7 @@ use rustix::{
 };
 
 use super::queue::Queue;
-use crate::{journal, limits, shim};
+use crate::{fork_server::ForkServer, journal, limits};
 
 /// A connection to a shim.
 #[derive(Debug)]
@@ -43,8 +42,6 @@ pub(super) struct Link {
     commands: File,
     /// The watch of the journal, which is the connection's token as well.
     watch: i32,
-    /// The shim, if this process started it: it must be waited for.
-    child: Option<Child>,
 }
 
 impl Link {
@@ -55,7 +52,7 @@ impl Link {
         uid: &Arc<str>,
         stop: Option<i64>,
         watcher: &Watcher,
-        executable: &Path,
+        fork_server: &ForkServer,
     ) -> io::Result<Self> {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
         fcntl_setfl(&write, OFlags::NONBLOCK)?;
@@ -63,23 +60,13 @@ impl Link {
         if let Some(grace_seconds) = stop {
             link.ask_to_stop(grace_seconds);
         }
-        // Without directory or user of its own the program is started without copying this process.
-        let spawned = Command::new(executable)
-            .arg(shim::ARGUMENT)
-            .arg(pod_dir)
-            .env_clear()
-            .stdin(Stdio::from(read))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        match spawned {
-            Ok(child) => link.child = Some(child),
+        match fork_server.start_shim(pod_dir, read.as_fd()) {
+            Ok(()) => Ok(link),
             Err(error) => {
                 link.close(watcher);
-                return Err(error);
+                Err(error)
             }
         }
-        Ok(link)
     }
 
     /// Connects to the shim that runs the pod whose directory is `pod_dir`; nothing if none does.
@@ -101,7 +88,7 @@ impl Link {
 
     fn new(commands: File, pod_dir: &Path, uid: &Arc<str>, watcher: &Watcher) -> io::Result<Self> {
         let watch = watcher.add(&commands, &pod_dir.join(journal::FILE_NAME), uid)?;
-        Ok(Link { commands, watch, child: None })
+        Ok(Link { commands, watch })
     }
 
     /// Whether the shim has ended.
@@ -118,12 +105,8 @@ impl Link {
     }
 
     /// Lets go of a shim that has ended, or was not started.
-    pub(super) fn close(mut self, watcher: &Watcher) {
+    pub(super) fn close(self, watcher: &Watcher) {
         watcher.forget(self.watch);
-        if let Some(child) = &mut self.child {
-            // It has closed its end of the pipe, which it does when it exits: there is nothing to wait for.
-            let _ = child.wait();
-        }
     }
 }
 

@@ -301,7 +301,7 @@ impl Pod {
 
 fn start_shim(site: Site<'_>, stop: Option<i64>) -> Result<Link, Blocked> {
     let shared = site.shared;
-    Link::start(site.dir, site.uid, stop, &shared.watcher, &shared.executable)
+    Link::start(site.dir, site.uid, stop, &shared.watcher, &shared.fork_server)
         .map_err(|error| not_about_a_volume(format!("cannot start the pod's shim: {error}")))
 }
 

@@ -19,6 +19,7 @@ crate::tests![
     a_pod_that_ends_without_a_server_is_reported_by_the_next_one,
     a_server_can_end_its_pods_and_those_of_others,
     a_shim_that_dies_takes_its_containers_along,
+    pods_are_started_although_the_process_that_starts_shims_has_died,
     a_restarted_container_goes_on_after_its_shim_has_died,
     a_pod_of_an_earlier_boot_is_lost,
     a_pod_whose_object_is_gone_is_removed,
@@ -190,6 +191,30 @@ fn a_shim_that_dies_takes_its_containers_along() {
     let status = node.end("p");
     assert_eq!((phase(&status), exit_code(&status)), ("Failed", Some(137)));
     assert_eq!(state(&status).terminated.unwrap().reason.as_deref(), Some("ContainerStatusUnknown"));
+}
+
+fn pods_are_started_although_the_process_that_starts_shims_has_died() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = Node::new(dir.path());
+    node.create(&pod("p", "exec sleep 1000", json!({})));
+    node.wait("p", is_running);
+    let fork_server = fork_server_of(dir.path(), "p");
+    let ended = rustix::process::pidfd_open(fork_server, rustix::process::PidfdFlags::empty()).unwrap();
+    kill_process(fork_server, Signal::KILL).unwrap();
+    wait_for_end(&ended);
+    node.create(&pod("q", "exit 3", json!({})));
+    assert_eq!(exit_code(&node.end("q")), Some(3));
+    // What it started before lives on.
+    assert!(is_running(node.pod("p").status.as_ref().unwrap()));
+    assert_eq!(rustix::process::test_kill_process(shim_of(dir.path(), "p")), Ok(()));
+}
+
+/// The parent of a pod's shim.
+fn fork_server_of(dir: &Path, name: &str) -> Pid {
+    let shim = shim_of(dir, name).as_raw_pid();
+    let stat = std::fs::read_to_string(format!("/proc/{shim}/stat")).unwrap();
+    let (_, behind_name) = stat.rsplit_once(") ").unwrap();
+    Pid::from_raw(behind_name.split(' ').nth(1).unwrap().parse().unwrap()).unwrap()
 }
 
 fn a_restarted_container_goes_on_after_its_shim_has_died() {

@@ -1,13 +1,13 @@
 //! Rest: when nothing is left to do, nothing that is due is undone, and nothing is left over.
 
-use std::{collections::HashSet, rc::Rc};
+use std::{collections::HashSet, iter, rc::Rc};
 
 use cronlet_object::{
     Kind, Object, Snapshot,
     api::{CronJobSpec, ObjectReference},
 };
 use cronlet_schedule::{Schedule, load_time_zone};
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use super::{
     Checked, ensure,
@@ -154,9 +154,9 @@ fn due(
     let earliest = deadline.and_then(|deadline| now.checked_sub(deadline).ok());
     let from = earliest.map_or(since, |earliest| earliest.max(since));
     let due = schedule.latest_within(from, now, &zone)?;
-    // Where upstream's library misreads a change of the clocks, it finds some times only from shortly before. Nobody
-    // waits for those.
-    schedule.between(since, due, &zone).find(|time| *time == due)?;
+    if !is_found_from_before(&schedule, since, due, &zone) {
+        return None;
+    }
     // Upstream extrapolates from the first two times; where they are not typical, it may look too late.
     let first = schedule.next_after(from, &zone)?;
     let second = schedule.next_after(first, &zone)?;
@@ -164,6 +164,19 @@ fn due(
     let after = schedule.next_after(due, &zone)?;
     let regular = second > now || due == first || after.duration_since(due) <= step;
     regular.then_some(due)
+}
+
+/// Whether the search finds a time from wherever a controller may begin it. Around a change of the clocks upstream's
+/// library does not: there it finds some times from an hour before and from a second before, but not from between.
+fn is_found_from_before(schedule: &Schedule, since: Timestamp, due: Timestamp, zone: &TimeZone) -> bool {
+    const MISREAD: SignedDuration = SignedDuration::from_hours(3);
+    const STEP: SignedDuration = SignedDuration::from_mins(1);
+    let finds = |from: Timestamp| schedule.between(from, due, zone).any(|time| time == due);
+    let begin = due.checked_sub(MISREAD).map_or(since, |begin| begin.max(since));
+    let changed =
+        zone.preceding(due + STEP).next().is_some_and(|change| change.timestamp() >= begin - MISREAD);
+    let minutes = iter::successors(Some(begin), |from| from.checked_add(STEP).ok());
+    finds(since) && (!changed || minutes.take_while(|from| *from < due).all(finds))
 }
 
 impl Checks {

@@ -1,5 +1,5 @@
 use cronlet_object::{
-    api::{ConfigMap, Namespace, Time},
+    api::{ConfigMap, Namespace, OwnerReference, Time},
     ledger::{Decision, Entry, Reason},
 };
 use jiff::Timestamp;
@@ -170,6 +170,37 @@ fn a_refused_transaction_changes_nothing() {
     state.publish(&batch);
     assert_eq!(value(state.snapshot(), "a"), None);
     assert_eq!(value(state.snapshot(), "kept").as_deref(), Some("1"));
+}
+
+#[test]
+fn every_kind_of_write_of_a_refused_transaction_is_undone() {
+    let owned = |name: &str, owner: &str| {
+        let mut object: ConfigMap = config("default", name, "1").unsealed().decode();
+        let reference = OwnerReference { uid: owner.into(), ..OwnerReference::default() };
+        object.metadata.owner_references = Some(vec![reference]);
+        Draft::of(&object)
+    };
+    let mut state = state();
+    write(&mut state, create(owned("a", "one"))).unwrap();
+    write(&mut state, create(owned("b", "one"))).unwrap();
+    let mut batch = state.batch();
+    let told = |batch: &Batch| {
+        let objects: Vec<_> = batch.snapshot().iter().map(|o| (o.key().clone(), o.revision())).collect();
+        let owned = ["one", "two"].map(|owner| batch.snapshot().dependents(owner).count());
+        (objects, owned, batch.revision(), batch.changes().len())
+    };
+    let before = told(&batch);
+    let refused = transaction([
+        update(owned("a", "two"), 3),
+        delete(key("a"), 5),
+        create(owned("a", "two")),
+        delete(key("b"), 4),
+        create(owned("c", "two")),
+        delete(key("none"), 1),
+    ]);
+    assert_eq!(batch.apply(refused).unwrap_err(), Refusal::NotFound { key: key("none") });
+    assert_eq!(told(&batch), before);
+    assert_eq!(before.1, [2, 0]);
 }
 
 #[test]

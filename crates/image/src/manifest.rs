@@ -47,6 +47,13 @@ pub(crate) struct Manifest {
     pub layers: Vec<Descriptor>,
 }
 
+impl Manifest {
+    /// Size of configuration and layers as transferred, in bytes.
+    pub fn size_bytes(&self) -> u64 {
+        self.config.size + self.layers.iter().map(|layer| layer.size).sum::<u64>()
+    }
+}
+
 /// Manifests by platform, or by name in an image layout.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -57,6 +57,8 @@ pub struct Image {
     pub working_dir: String,
     /// Name or number of the signal that asks the process to end, if the image wants another than SIGTERM.
     pub stop_signal: Option<String>,
+    /// Size of configuration and layers as transferred, in bytes.
+    pub size_bytes: u64,
     /// Directories of the unpacked layers, lowest first.
     pub layers: Vec<PathBuf>,
     /// `/etc/passwd` of the image, at most 1 MiB of it; empty if there is none.
@@ -140,6 +142,7 @@ impl Store {
             user: process.user.unwrap_or_default(),
             working_dir: process.working_dir.unwrap_or_default(),
             stop_signal: process.stop_signal.filter(|s| !s.is_empty()),
+            size_bytes: manifest.size_bytes(),
             layers,
             passwd,
             group,
@@ -158,7 +161,7 @@ impl Store {
                 name: name.clone(),
                 manifest_digest: named.manifest.to_string(),
                 id: manifest.config.digest.to_string(),
-                size_bytes: manifest.config.size + manifest.layers.iter().map(|l| l.size).sum::<u64>(),
+                size_bytes: manifest.size_bytes(),
             })
         });
         listed.collect()

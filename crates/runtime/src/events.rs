@@ -7,6 +7,7 @@ use cronlet_object::{
 
 use crate::{
     journal::StopCause,
+    pulls::Pulls,
     state::State,
     status::{DEADLINE_MESSAGE, DEADLINE_REASON, MOUNT_FAILED, pod_text},
 };
@@ -30,6 +31,8 @@ pub(crate) struct Told<'a> {
     pub(crate) status: Option<&'a PodStatus>,
     /// Absent if it is not known, as for the status that is found in the store.
     pub(crate) state: Option<&'a State>,
+    /// The same.
+    pub(crate) pulls: Option<&'a Pulls>,
 }
 
 /// The events that belong to the step from `old` to `new`. Steps in between that nobody saw are left out.
@@ -43,7 +46,8 @@ pub(crate) fn between(pod: &api::Pod, old: Told<'_>, new: Told<'_>) -> Vec<Repor
             let before =
                 old.status.and_then(|old| of(old).iter().find(|before| before.name == container.name));
             let field_path = format!("spec.{field}{{{}}}", container.name);
-            let mut notes = container_notes(pod, before, container);
+            let mut notes = pulling(pod, container, old.pulls, new.pulls);
+            notes.extend(container_notes(pod, before, container, new.pulls));
             notes.extend(killing(container, old.state, new.state));
             events.extend(
                 notes
@@ -88,12 +92,14 @@ fn container_notes(
     pod: &api::Pod,
     before: Option<&ContainerStatus>,
     now: &ContainerStatus,
+    pulls: Option<&Pulls>,
 ) -> Vec<ReportedEvent> {
     let mut notes = Vec::new();
     let is_new =
         now.container_id.is_some() && before.is_none_or(|before| before.container_id != now.container_id);
     let start_error = ended(now).filter(|ended| ended.reason.as_deref() == Some("StartError"));
     if is_new {
+        notes.extend(image_used(pod, before, now, pulls));
         // Whoever reads it must not think that an image was used that was not.
         let created = if now.image_id.is_empty() { CREATED_WITHOUT_IMAGE } else { "Container created" };
         notes.push(note(EventType::Normal, "Created", created.to_owned()));
@@ -113,6 +119,9 @@ fn container_notes(
             let message = format!("Back-off restarting failed container {} in pod {pod}", now.name);
             notes.push(note(EventType::Warning, "BackOff", message));
         }
+        reason if is_about_image(reason) && waited.is_none_or(|before| before.reason != waits.reason) => {
+            notes.extend(image_missing(image_of(pod, &now.name), waits));
+        }
         "CreateContainerConfigError" | "CreateContainerError" if waited != Some(waits) => {
             let why = waits.message.clone().unwrap_or_default();
             notes.push(note(EventType::Warning, "Failed", format!("Error: {why}")));
@@ -120,6 +129,86 @@ fn container_notes(
         _ => {}
     }
     notes
+}
+
+/// A container's image, as the pod names it.
+fn image_of<'a>(pod: &'a api::Pod, container: &str) -> &'a str {
+    let found = containers(pod).find(|candidate| candidate.name == container);
+    found.and_then(|container| container.image.as_deref()).unwrap_or_default()
+}
+
+fn containers(pod: &api::Pod) -> impl Iterator<Item = &api::Container> {
+    pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten().chain(&spec.containers))
+}
+
+/// Whether an image is pulled for this container: of several that have it, for the first.
+fn is_pulled_for(pod: &api::Pod, container: &str, image: &str) -> bool {
+    let mut users = containers(pod).filter(|candidate| candidate.image.as_deref() == Some(image));
+    users.next().is_some_and(|first| first.name == container)
+}
+
+fn pulling(
+    pod: &api::Pod,
+    container: &ContainerStatus,
+    old: Option<&Pulls>,
+    new: Option<&Pulls>,
+) -> Vec<ReportedEvent> {
+    let image = image_of(pod, &container.name);
+    let is_under_way = |pulls: Option<&Pulls>| pulls.is_some_and(|pulls| pulls.under_way.contains(image));
+    let newly = is_under_way(new) && !is_under_way(old) && is_pulled_for(pod, &container.name, image);
+    let told = || note(EventType::Normal, "Pulling", format!("Pulling image {image:?}"));
+    newly.then(told).into_iter().collect()
+}
+
+/// Where the image of a container that was made came from.
+fn image_used(
+    pod: &api::Pod,
+    before: Option<&ContainerStatus>,
+    now: &ContainerStatus,
+    pulls: Option<&Pulls>,
+) -> Option<ReportedEvent> {
+    if now.image_id.is_empty() {
+        return None;
+    }
+    let image = image_of(pod, &now.name);
+    let is_first_attempt = before.is_none_or(|before| before.container_id.is_none());
+    let pulled = pulls.and_then(|pulls| pulls.done.get(image));
+    let message = match pulled.filter(|_| is_first_attempt && is_pulled_for(pod, &now.name, image)) {
+        Some(pulled) => pulled.message(image),
+        None => {
+            format!("Container image {image:?} already present on machine and can be accessed by the pod")
+        }
+    };
+    Some(note(EventType::Normal, "Pulled", message))
+}
+
+/// Whether a container waits because its image is not there and is not being pulled.
+fn is_about_image(reason: &str) -> bool {
+    matches!(
+        reason,
+        "ErrImagePull"
+            | "ErrImageNeverPull"
+            | "ImageInspectError"
+            | "ImagePullBackOff"
+            | "InvalidImageName"
+            | "RegistryUnavailable"
+    )
+}
+
+/// What the kubelet tells when a container waits for such a reason: the fault, and that nothing was started.
+fn image_missing(image: &str, waits: &ContainerStateWaiting) -> [ReportedEvent; 2] {
+    let reason = waits.reason.as_deref().unwrap_or_default();
+    let why = waits.message.clone().unwrap_or_default();
+    let fault = match reason {
+        "ImagePullBackOff" => note(EventType::Normal, "BackOff", format!("Back-off pulling image {image:?}")),
+        "ErrImageNeverPull" => note(EventType::Warning, "ErrImageNeverPull", why),
+        "InvalidImageName" | "ImageInspectError" => note(EventType::Warning, "InspectFailed", why),
+        _ => {
+            let why = why.strip_prefix(&format!("failed to pull image {image:?}: ")).unwrap_or(&why);
+            note(EventType::Warning, "Failed", format!("Failed to pull image {image:?}: {why}"))
+        }
+    };
+    [fault, note(EventType::Warning, "Failed", format!("Error: {reason}"))]
 }
 
 /// What is told when a container was made that does not use its image.
@@ -140,7 +229,8 @@ fn mount_failures(old: Option<&PodStatus>, new: &PodStatus, events: &mut Vec<Rep
         let creating = all.filter(|waiting| {
             matches!(waiting.reason.as_deref(), Some("ContainerCreating" | "PodInitializing"))
         });
-        let mut messages: Vec<String> = creating.filter_map(|waiting| waiting.message.clone()).collect();
+        let said = creating.filter_map(|waiting| waiting.message.clone());
+        let mut messages: Vec<String> = said.filter(|message| !message.is_empty()).collect();
         messages.dedup();
         messages
     };

@@ -17,6 +17,7 @@ pub mod limits;
 pub mod logs;
 mod mounts;
 mod processes;
+mod pulls;
 pub mod resolve;
 mod runtime;
 mod sandbox;

@@ -55,6 +55,9 @@ pub struct Checks {
     failures: HashMap<Arc<str>, Vec<(Option<u32>, Timestamp)>>,
     /// In how many commits each Job has counted failures, and when in the last.
     failures_counted: HashMap<Arc<str>, (usize, Timestamp)>,
+    /// How many completions each Job was to have when it was decided that it has them. An elastic Job's may change until
+    /// its last pod has ended, but not the verdict.
+    completions_decided: HashMap<Arc<str>, usize>,
     /// Whether the wall clock was set back, after which times need not be in order.
     clock_set_back: bool,
     /// How often nothing was left to do.

@@ -1,6 +1,7 @@
 use cronlet_object::api::{ContainerState, ContainerStateRunning};
 
 use super::*;
+use crate::pulls::Pulled;
 
 fn container(id: Option<&str>, state: ContainerState) -> ContainerStatus {
     ContainerStatus {
@@ -41,7 +42,11 @@ fn told(old: Option<&PodStatus>, new: &PodStatus) -> Vec<(&'static str, String)>
     pod.metadata.name = Some("p".into());
     pod.metadata.namespace = Some("ns".into());
     pod.metadata.uid = Some("u".into());
-    let events = between(&pod, Told { status: old, state: None }, Told { status: Some(new), state: None });
+    let events = between(
+        &pod,
+        Told { status: old, state: None, pulls: None },
+        Told { status: Some(new), state: None, pulls: None },
+    );
     events.into_iter().map(|event| (event.reason, event.message)).collect()
 }
 
@@ -105,9 +110,92 @@ fn events_name_the_part_they_are_about() {
             "init" => now.init_container_statuses = statuses,
             _ => now.container_statuses = statuses,
         }
-        let nothing = Told { status: None, state: None };
-        let events = between(&api::Pod::default(), nothing, Told { status: Some(&now), state: None });
+        let nothing = Told { status: None, state: None, pulls: None };
+        let events =
+            between(&api::Pod::default(), nothing, Told { status: Some(&now), state: None, pulls: None });
         events[0].field_path.clone().unwrap()
     };
     assert_eq!((of("init").as_str(), of("").as_str()), ("spec.initContainers{c}", "spec.containers{c}"));
+}
+
+/// A pod with two containers of one image and the reasons and messages of the events between two states of it.
+fn told_of_images(
+    old: (Option<&PodStatus>, &Pulls),
+    new: (&PodStatus, &Pulls),
+) -> Vec<(&'static str, String)> {
+    let mut pod = api::Pod::default();
+    let of_image = |name: &str| api::Container {
+        name: name.into(),
+        image: Some("app:1".into()),
+        ..api::Container::default()
+    };
+    pod.spec.get_or_insert_default().containers = vec![of_image("c"), of_image("d")];
+    let old = Told { status: old.0, state: None, pulls: Some(old.1) };
+    let events = between(&pod, old, Told { status: Some(new.0), state: None, pulls: Some(new.1) });
+    events.into_iter().map(|event| (event.reason, event.message)).collect()
+}
+
+fn both(first: ContainerStatus) -> PodStatus {
+    let second = ContainerStatus { name: "d".into(), ..first.clone() };
+    PodStatus { container_statuses: Some(vec![first, second]), ..PodStatus::default() }
+}
+
+#[test]
+fn a_pull_is_told_for_the_container_it_is_for() {
+    let none = Pulls::default();
+    let waiting = ContainerStateWaiting {
+        reason: Some("ContainerCreating".into()),
+        ..ContainerStateWaiting::default()
+    };
+    let creating = ContainerState { waiting: Some(waiting), ..ContainerState::default() };
+    let creating = both(container(None, creating));
+    let under_way = Pulls { under_way: ["app:1".to_owned()].into(), ..Pulls::default() };
+    let pulling = told_of_images((None, &none), (&creating, &under_way));
+    assert_eq!(pulling, [("Pulling", "Pulling image \"app:1\"".to_owned())]);
+    assert_eq!(told_of_images((Some(&creating), &under_way), (&creating, &under_way)), []);
+
+    let pulled = Pulled { bytes: 7, ..Pulled::default() };
+    let done = Pulls { done: [("app:1".to_owned(), pulled)].into(), ..Pulls::default() };
+    let made = |id| ContainerStatus { image_id: "sha256:1".into(), ..container(Some(id), running()) };
+    let started = told_of_images((Some(&creating), &under_way), (&both(made("1")), &done));
+    let present =
+        "Container image \"app:1\" already present on machine and can be accessed by the pod".to_owned();
+    let successfully =
+        "Successfully pulled image \"app:1\" in 0s (0s including waiting). Image size: 7 bytes.".to_owned();
+    let of_pulled = |events: Vec<(&'static str, String)>| -> Vec<String> {
+        events.into_iter().filter(|event| event.0 == "Pulled").map(|event| event.1).collect()
+    };
+    let reasons: Vec<&str> = started.iter().map(|event| event.0).collect();
+    assert_eq!(reasons, ["Pulled", "Created", "Started", "Pulled", "Created", "Started"]);
+    assert_eq!(of_pulled(started), [successfully, present.clone()]);
+    // A restart pulls nothing.
+    let again = told_of_images((Some(&both(made("1"))), &done), (&both(made("2")), &done));
+    assert_eq!(of_pulled(again), [present.clone(), present]);
+}
+
+#[test]
+fn an_image_that_cannot_be_had_is_told_as_the_kubelet_does() {
+    let none = Pulls::default();
+    let missing = |reason, message| status(container(None, waits(reason, message)));
+    let told = |old: Option<&PodStatus>, new: &PodStatus| told_of_images((old, &none), (new, &none));
+    let failed = missing("ErrImagePull", "failed to pull image \"app:1\": no such manifest");
+    let error = |reason: &str| ("Failed", format!("Error: {reason}"));
+    assert_eq!(
+        told(None, &failed),
+        [("Failed", "Failed to pull image \"app:1\": no such manifest".to_owned()), error("ErrImagePull")]
+    );
+    assert_eq!(told(Some(&failed), &failed), []);
+    let back_off = missing("ImagePullBackOff", "Back-off pulling image \"app:1\": ErrImagePull: …");
+    assert_eq!(
+        told(Some(&failed), &back_off),
+        [("BackOff", "Back-off pulling image \"app:1\"".to_owned()), error("ImagePullBackOff")]
+    );
+    assert_eq!(
+        told(None, &missing("ErrImageNeverPull", "it is not here")),
+        [("ErrImageNeverPull", "it is not here".to_owned()), error("ErrImageNeverPull")]
+    );
+    assert_eq!(
+        told(None, &missing("InvalidImageName", "it is no name")),
+        [("InspectFailed", "it is no name".to_owned()), error("InvalidImageName")]
+    );
 }

@@ -4,13 +4,13 @@
 //! all others that do, and is looked at again when the pull has come to its end. The words are the kubelet's.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use cronlet_image::{
-    Credentials, Reference, Registry, Store, docker_credentials,
+    Credentials, Image, Reference, Registry, Store, docker_credentials,
     policy::{BackOff, Decision, PullPolicy, decide},
 };
 use cronlet_object::{Clock, Snapshot, api};
@@ -23,6 +23,7 @@ use tokio::{
 use super::queue::Queue;
 use crate::{
     limits::PULLS_MAX,
+    pulls::{Pulled, Pulls},
     resolve::{ImageState, pull_secret, roles},
 };
 
@@ -44,6 +45,8 @@ pub(super) struct Order {
     reference: Reference,
     /// As a secret of the pod says; otherwise those of the user that the node runs as.
     credentials: Option<Credentials>,
+    /// When it was ordered.
+    at: Timestamp,
 }
 
 /// The orders of one runtime, for the thread that pulls.
@@ -70,6 +73,8 @@ struct Entry {
     back_off: BackOff,
     /// Why the last pull failed, if it did.
     failure: Option<(&'static str, String)>,
+    /// The last pull that succeeded.
+    pulled: Pulled,
 }
 
 /// An image that a container wants, and how.
@@ -102,13 +107,13 @@ impl Images {
     }
 
     /// Whether the images of a pod's containers are here. Those that must be pulled are, and the pod is looked at again
-    /// afterwards. `pulled` are the images that were pulled for this pod, which need not be pulled again for it.
+    /// afterwards. `pulls` are those of this pod.
     pub(super) fn of_pod(
         &self,
         uid: &Arc<str>,
         pod: &api::Pod,
         snapshot: &Snapshot,
-        pulled: &mut HashSet<String>,
+        pulls: &mut Pulls,
     ) -> HashMap<String, ImageState> {
         let mut states = HashMap::new();
         for (_, container) in pod.spec.iter().flat_map(roles) {
@@ -120,7 +125,7 @@ impl Images {
                 policy: policy.unwrap_or(PullPolicy::IfNotPresent),
                 credentials: &credentials,
             };
-            let state = self.state(uid, &wanted, pulled);
+            let state = self.state(uid, &wanted, pulls);
             // Of two containers with one image, the one that does not get it decides.
             match states.get(&name) {
                 Some(ImageState::Missing { .. }) => {}
@@ -130,7 +135,7 @@ impl Images {
         states
     }
 
-    fn state(&self, uid: &Arc<str>, wanted: &Wanted<'_>, pulled: &mut HashSet<String>) -> ImageState {
+    fn state(&self, uid: &Arc<str>, wanted: &Wanted<'_>, pulls: &mut Pulls) -> ImageState {
         let Wanted { name, policy, credentials } = *wanted;
         let missing = |reason, message| ImageState::Missing { reason, message };
         let reference: Reference = match name.parse() {
@@ -140,8 +145,11 @@ impl Images {
         let mut table = self.table();
         let entry = table.entry(name.to_owned()).or_default();
         let is_answered = entry.answered.remove(uid);
-        if is_answered && entry.failure.is_none() {
-            pulled.insert(name.to_owned());
+        if is_answered {
+            pulls.under_way.remove(name);
+            if entry.failure.is_none() {
+                pulls.done.insert(name.to_owned(), entry.pulled);
+            }
         }
         let stored = match self.store.image(&reference) {
             Ok(stored) => stored,
@@ -149,7 +157,7 @@ impl Images {
             Err(_) if policy != PullPolicy::Never => None,
             Err(error) => return missing(error.reason(), error.to_string()),
         };
-        let policy = if pulled.contains(name) { PullPolicy::IfNotPresent } else { policy };
+        let policy = if pulls.done.contains_key(name) { PullPolicy::IfNotPresent } else { policy };
         match (decide(policy, stored.is_some()), stored) {
             (Decision::UseStored, Some(stored)) => ImageState::Ready(Arc::new(stored)),
             (Decision::Refuse, _) => {
@@ -171,7 +179,8 @@ impl Images {
                 }
                 let credentials =
                     credentials(reference.registry()).map(|(user, password)| Credentials { user, password });
-                self.order(uid, entry, Order { name: name.to_owned(), reference, credentials });
+                pulls.under_way.insert(name.to_owned());
+                self.order(uid, entry, Order { name: name.to_owned(), reference, credentials, at: now });
                 missing(CREATING, String::new())
             }
         }
@@ -193,18 +202,21 @@ impl Images {
     }
 
     /// Takes in the end of a pull, and has those looked at that waited for it.
-    fn finish(&self, name: &str, result: Result<(), cronlet_image::Error>, queue: &Queue) {
+    fn finish(&self, order: &Order, begun: Timestamp, result: cronlet_image::Result<Image>, queue: &Queue) {
+        let (name, now) = (&order.name, self.clock.now());
         let waiting = {
             let mut table = self.table();
-            let entry = table.entry(name.to_owned()).or_default();
+            let entry = table.entry(name.clone()).or_default();
             entry.pulling = false;
             entry.failure = match result {
-                Ok(()) => {
+                Ok(image) => {
                     entry.back_off = BackOff::default();
+                    let (took, with_waiting) = (now.duration_since(begun), now.duration_since(order.at));
+                    entry.pulled = Pulled { took, with_waiting, bytes: image.size_bytes };
                     None
                 }
                 Err(error) => {
-                    entry.back_off.failed(since_epoch(self.clock.now()));
+                    entry.back_off.failed(since_epoch(now));
                     Some((error.reason(), format!("failed to pull image {name:?}: {error}")))
                 }
             };
@@ -243,18 +255,18 @@ impl Images {
                 let (images, queue, turns) = (self.clone(), queue.clone(), turns.clone());
                 spawn_local(async move {
                     let Ok(_turn) = turns.acquire_owned().await else { return };
+                    let begun = images.clock.now();
                     let result = images.pull(&order).await;
-                    images.finish(&order.name, result, &queue);
+                    images.finish(&order, begun, result, &queue);
                 });
             }
         });
     }
 
-    async fn pull(&self, order: &Order) -> Result<(), cronlet_image::Error> {
+    async fn pull(&self, order: &Order) -> cronlet_image::Result<Image> {
         let own = || docker_credentials(order.reference.registry());
         let credentials = order.credentials.clone().or_else(own);
-        let pulled = self.registry.pull(&self.store, &order.reference, credentials.as_ref(), Arc::new(drop));
-        pulled.await.map(drop)
+        self.registry.pull(&self.store, &order.reference, credentials.as_ref(), Arc::new(drop)).await
     }
 }
 

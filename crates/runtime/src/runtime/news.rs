@@ -10,9 +10,23 @@ use cronlet_object::{
 use super::{Report, pod::is_terminal};
 use crate::{
     events::{self, Told},
+    pulls::Pulls,
     state::State,
     status::{self, Observed},
 };
+
+/// What a look at a pod found besides its state.
+#[derive(Clone, Copy)]
+pub(super) struct Look<'a> {
+    /// The pulls of its images.
+    pub(super) pulls: &'a Pulls,
+    /// Whether it was not started and will not be.
+    pub(super) never_started: bool,
+    /// Whether it waits for something, or nobody runs it.
+    pub(super) is_stalled: bool,
+    /// Whether the look was asked for because something has changed that it may wait for.
+    pub(super) is_synced: bool,
+}
 
 /// What was last told about a pod.
 #[derive(Default)]
@@ -26,6 +40,7 @@ struct Telling {
     status: PodStatus,
     /// Absent if the pod was not started yet, or it is not known what was told about its state.
     state: Option<State>,
+    pulls: Pulls,
     stopped: bool,
 }
 
@@ -37,21 +52,21 @@ impl News {
             revision: 0,
             status: status(),
             state: None,
+            pulls: Pulls::default(),
             stopped: false,
         });
         told.state = Some(state.clone());
     }
 
     /// What has to be told, if anything. Whoever keeps the time relies on being told again at each sync of a pod that
-    /// `is_stalled`.
+    /// is stalled.
     pub(super) fn take(
         &mut self,
         object: &Arc<Object>,
         observed: Observed<'_>,
-        never_started: bool,
-        is_stalled: bool,
-        is_synced: bool,
+        look: Look<'_>,
     ) -> Option<Report> {
+        let Look { pulls, never_started, is_stalled, is_synced } = look;
         let stored = observed.pod.status.clone().unwrap_or_default();
         let is_over = observed.run.is_none() && is_terminal(observed.pod);
         let status = if is_over { stored.clone() } else { status::pod_status(observed) };
@@ -62,14 +77,17 @@ impl News {
         let before = Told {
             status: Some(told.map_or(&stored, |told| &told.status)),
             state: told.and_then(|told| told.state.as_ref()),
+            pulls: told.map(|told| &told.pulls),
         };
-        let events = events::between(observed.pod, before, Told { status: Some(&status), state });
+        let now = Told { status: Some(&status), state, pulls: Some(pulls) };
+        let events = events::between(observed.pod, before, now);
         let is_told = told.is_some_and(|told| {
             told.revision == object.revision() && told.status == status && told.stopped == stopped
         });
         let is_known = status == stored && !(stopped && object.meta().deleted.is_some());
         let revision = object.revision();
-        self.told = Some(Telling { revision, status: status.clone(), state: state.cloned(), stopped });
+        let (state, pulls) = (state.cloned(), pulls.clone());
+        self.told = Some(Telling { revision, status: status.clone(), state, pulls, stopped });
         if events.is_empty() && (is_told || is_known) && !(blocked && is_synced) {
             return None;
         }

@@ -1,14 +1,20 @@
 //! One pod, as the server sees it. It is looked at whenever something may have changed, and each look does whatever
 //! is missing: the same steps serve a pod that is new, one that an earlier server started, and one whose shim died.
 
-use std::{collections::HashSet, io, path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc};
 
 use cronlet_object::{Object, Snapshot, api};
 use jiff::Timestamp;
 
-use super::{Shared, directory, link::Link, news::News, queue::Wanted};
+use super::{
+    Shared, directory,
+    link::Link,
+    news::{Look, News},
+    queue::Wanted,
+};
 use crate::{
     journal, processes,
+    pulls::Pulls,
     resolve::{self, Blocked, Inputs, Resolved},
     spec,
     state::State,
@@ -43,8 +49,8 @@ pub(super) struct Pod {
     snapshot: Option<Snapshot>,
     /// The store as it was when the pod could not be started, which the end of a pull may change.
     unstarted: Option<Snapshot>,
-    /// The images that were pulled for this pod.
-    pulled: HashSet<String>,
+    /// The pulls of its images.
+    pulls: Pulls,
     /// The shortest grace period that its present shim was given.
     grace_asked: Option<i64>,
     /// Whether it was not started and will not be.
@@ -132,8 +138,13 @@ impl Pod {
             start_time,
             now: site.now,
         };
-        let is_stalled = !self.blocked.is_empty() || self.link.is_none();
-        let news = self.news.take(&object, observed, self.never_started, is_stalled, is_synced);
+        let look = Look {
+            pulls: &self.pulls,
+            never_started: self.never_started,
+            is_stalled: !self.blocked.is_empty() || self.link.is_none(),
+            is_synced,
+        };
+        let news = self.news.take(&object, observed, look);
         news.into_iter().for_each(|report| (site.shared.report)(report));
     }
 
@@ -244,7 +255,7 @@ impl Pod {
             .shared
             .images
             .as_ref()
-            .map(|images| images.of_pod(site.uid, pod, &snapshot, &mut self.pulled));
+            .map(|images| images.of_pod(site.uid, pod, &snapshot, &mut self.pulls));
         let node = &site.shared.facts;
         match resolve::resolve(Inputs { pod, snapshot: &snapshot, node, images: images.as_ref(), start_time })
         {

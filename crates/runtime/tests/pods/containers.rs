@@ -164,7 +164,7 @@ fn the_image_says_what_runs_unless_the_pod_does() {
     assert_eq!((exit_code(&status), node.log("p").as_str()), (Some(0), "from the image\n"));
     let id = &container(&status).image_id;
     assert!(id.starts_with("docker.io/library/app@sha256:"), "{id}");
-    assert_eq!(node.events("p")[0], ("Created", "Container created"));
+    assert_eq!(node.events("p")[1], ("Created", "Container created"));
     node.create(&of_image("q", "pwd; echo $ORIGIN $HOME", json!({})));
     node.end("q");
     assert_eq!(node.log("q"), "/srv\nimage /root\n");
@@ -318,6 +318,12 @@ fn a_pull_that_fails_is_told_and_backs_off() {
     let status = node.wait("p", |status| reason(status) == "ImagePullBackOff");
     assert_eq!(phase(&status), "Pending");
     assert!(state(&status).waiting.unwrap().message.unwrap().starts_with("Back-off pulling image"));
+    let events = node.events("p");
+    let reasons: Vec<&str> = events.iter().map(|event| event.0).collect();
+    assert_eq!(reasons, ["Pulling", "Failed", "Failed", "BackOff", "Failed"]);
+    assert_eq!(events[0].1, format!("Pulling image {image:?}"));
+    assert!(events[1].1.starts_with(&format!("Failed to pull image {image:?}: ")), "{events:?}");
+    assert_eq!((events[2].1, events[4].1), ("Error: RegistryUnavailable", "Error: ImagePullBackOff"));
 }
 
 fn a_memory_limit_ends_a_container() {

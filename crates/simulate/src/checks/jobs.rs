@@ -31,10 +31,14 @@ impl Checks {
         let shrinks = before.completed_indexes().iter().any(|index| !now.has_index(Some(*index)));
         let falls = now.succeeded() < before.succeeded() && !shrinks;
         ensure(!falls && now.failed() >= before.failed(), "counters never fall", told)?;
+        if now.condition("SuccessCriteriaMet").is_some() && before.condition("SuccessCriteriaMet").is_none() {
+            self.completions_decided.insert(new.meta().uid.clone(), completions(&now));
+        }
         for (end, target) in [("Complete", "SuccessCriteriaMet"), ("Failed", "FailureTarget")] {
             if now.condition(end).is_some() && before.condition(end).is_none() {
                 ensure(before.condition(target).is_some(), "the end is announced first", told)?;
-                ended(&now, &self.reader.pods_of(new, later), told)?;
+                let decided = self.completions_decided.remove(&new.meta().uid).unwrap_or(usize::MAX);
+                ended(&now, decided, &self.reader.pods_of(new, later), told)?;
             }
             let lost = before.condition(target).is_some() && now.condition(target).is_none();
             ensure(!lost, "a verdict stands", told)?;
@@ -45,8 +49,13 @@ impl Checks {
     }
 }
 
-/// A Job is at its end: nothing is left, and the end is the right one.
-fn ended(job: &JobRead, pods: &[Rc<PodRead>], told: impl Fn() -> String) -> Checked {
+fn completions(job: &JobRead) -> usize {
+    job.spec.completions.map_or(1, size)
+}
+
+/// A Job is at its end: nothing is left, and the end is the right one. `decided` is how many completions it was to have
+/// when that was decided; those of indexes that it lost since do not count any more.
+fn ended(job: &JobRead, decided: usize, pods: &[Rc<PodRead>], told: impl Fn() -> String) -> Checked {
     let status = &job.status;
     let left = [status.active, status.terminating].into_iter().flatten().any(|count| count > 0);
     let uncounted = status.uncounted_terminated_pods.clone().unwrap_or_default();
@@ -59,8 +68,11 @@ fn ended(job: &JobRead, pods: &[Rc<PodRead>], told: impl Fn() -> String) -> Chec
     ensure(complete == status.completion_time.is_some(), "completionTime is that of success", &told)?;
     ensure(status.start_time.is_some(), "a finished Job has started", &told)?;
     if complete && job.spec.success_policy.is_none() {
-        let enough = job.spec.completions.map_or(1, size);
-        ensure(job.succeeded() >= enough, "a complete Job has its completions", &told)?;
+        ensure(
+            job.succeeded() >= decided.min(completions(job)),
+            "a complete Job has its completions",
+            &told,
+        )?;
     }
     Ok(())
 }

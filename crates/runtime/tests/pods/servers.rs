@@ -206,7 +206,8 @@ fn pods_are_started_although_the_process_that_starts_shims_has_died() {
     assert_eq!(exit_code(&node.end("q")), Some(3));
     // What it started before lives on.
     assert!(is_running(node.pod("p").status.as_ref().unwrap()));
-    assert_eq!(rustix::process::test_kill_process(shim_of(dir.path(), "p")), Ok(()));
+    kill_process(shim_of(dir.path(), "p"), Signal::KILL).unwrap();
+    assert_eq!(exit_code(&node.end("p")), Some(137));
 }
 
 /// The parent of a pod's shim.

@@ -102,7 +102,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.requests = None;
-        // It has nothing to do any more, and a child that was not started is none to wait for.
+        // It ends now, if it has not before. Should the wait fail, a zombie is all that stays.
         let _ = self.child.wait();
     }
 }
@@ -120,7 +120,8 @@ pub fn main_if_requested() {
 /// Forks a shim for each request until the server has closed its end. The socket is the standard input, which each
 /// shim replaces by its own.
 fn serve() -> i32 {
-    // What is typed at a terminal is for the server. As the leader of a group of its own it can always make a session.
+    // An interrupt that is typed at a terminal is for the server, which still ends its pods then. This only fails for the
+    // leader of a process group, which needs no protection.
     let _ = setsid();
     sys::forget_children(true);
     while let Some((pod_dir, commands)) = next_request(stdio::stdin()) {

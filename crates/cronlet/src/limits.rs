@@ -3,9 +3,9 @@
 /// Longest wait between two looks at the clock, in seconds: a missed notice of a clock step costs no more than this.
 pub const RECHECK_SECONDS_MAX: i64 = 60;
 
-/// Transactions of the node's loop that may wait for their commit at once. Enough to fill a group commit, few enough
-/// that urgent work does not queue behind them for long.
-pub const LOOP_COMMITS_IN_FLIGHT_MAX: usize = 256;
+/// Transactions of the node's loop that may wait for their commit at once: a full group commit, so that the next one is
+/// decided while it is written. No more, since urgent work queues behind them.
+pub const LOOP_COMMITS_IN_FLIGHT_MAX: usize = 512;
 
 /// Pause before work is tried again after the store refused a commit for want of disk or queue space, in seconds.
 pub const REFUSED_RETRY_SECONDS: i64 = 1;

@@ -24,6 +24,10 @@ pub trait Disk: Send {
     /// [`DiskError::is_harmless`] tells whether the batch is certainly *not* there and a later write may succeed.
     fn write(&mut self, batch: &Batch) -> Result<(), DiskError>;
 
+    /// Called when nothing has been written for [`REST_MS`](crate::limits::REST_MS): the time for what would otherwise
+    /// hold up a write. Nothing depends on its outcome.
+    fn rest(&mut self) {}
+
     /// The latest `limit` runs of a CronJob, newest first.
     ///
     /// # Errors

@@ -44,8 +44,14 @@ pub const LEDGER_QUERY_ROWS_MAX: usize = 10_000;
 /// SQLite's page cache, in KiB, taken as it is needed. All objects are in memory anyway: it is for the pages that a
 /// herd of CronJobs writes to again and again.
 pub const SQLITE_CACHE_KIB: u32 = 8_192;
-/// Pages of the write-ahead log after which it is copied into the database file (4 KiB each).
-pub const SQLITE_CHECKPOINT_PAGES: u32 = 4_096;
+/// Pages of the write-ahead log after which it is copied into the database file (4 KiB each) by the commit that gets
+/// there, which takes that much longer. Mostly it does not come to this: see [`SQLITE_REST_ROWS_MIN`].
+pub const SQLITE_CHECKPOINT_PAGES: u32 = 8_192;
+/// Rows written since the log was last copied into the database file, above which a pause is used for that. Fewer are
+/// left for later, so that a node with little to do does not wake the disk for them.
+pub const SQLITE_REST_ROWS_MIN: usize = 512;
+/// How long nothing must arrive for the writer, in milliseconds, before it calls that a pause.
+pub const REST_MS: u64 = 1_000;
 /// Size to which the write-ahead log is cut back after a burst, in bytes.
 pub const SQLITE_WAL_BYTES_MAX: u32 = 64 << 20;
 /// Room on the file system below which a failure to open the database is put down to it, in bytes: twice the index of a

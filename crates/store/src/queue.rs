@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     mem,
     sync::{Condvar, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use cronlet_object::{Transaction, Write, ledger};
@@ -12,6 +13,7 @@ use crate::{
     Committed, Disk, Refusal,
     limits::{
         BATCH_BYTES_MAX, BATCH_TRANSACTIONS_MAX, QUEUE_BYTES_MAX, QUEUE_QUERIES_MAX, QUEUE_TRANSACTIONS_MAX,
+        REST_MS,
     },
 };
 
@@ -91,6 +93,13 @@ impl Queue {
         waiting.queries.push_back(query);
         self.arrived.notify_one();
         Ok(())
+    }
+
+    /// Waits until nothing has arrived for a while. Says whether it came to that.
+    pub(crate) fn rests(&self) -> bool {
+        let idle = |w: &mut Waiting| w.submissions.is_empty() && w.queries.is_empty() && !w.closed;
+        let waited = self.arrived.wait_timeout_while(self.lock(), Duration::from_millis(REST_MS), idle);
+        waited.expect("nothing panics while it holds the queue").1.timed_out()
     }
 
     /// Waits for work: all queries, and transactions up to the limits of a batch. `None` when the queue is closed and

@@ -11,7 +11,7 @@ use rusqlite::{Connection, ErrorCode, Row, TransactionBehavior, params};
 
 use crate::{
     Batch, DataDir, Disk, DiskError, Loaded, OpenError,
-    limits::{LEDGER_PRUNE_INTERVAL_ENTRIES, LEDGER_QUERY_ROWS_MAX},
+    limits::{LEDGER_PRUNE_INTERVAL_ENTRIES, LEDGER_QUERY_ROWS_MAX, SQLITE_REST_ROWS_MIN},
 };
 
 const SELECT_REVISION: &str = "SELECT value FROM meta WHERE key = 'revision'";
@@ -30,6 +30,8 @@ pub struct SqliteDisk {
     path: PathBuf,
     /// Ledger entries written since the last pruning.
     unpruned: usize,
+    /// Rows written since a pause was last used to copy the log into the database file.
+    unrested: usize,
     /// Keeps other nodes out for as long as the database is open.
     _dir: Option<DataDir>,
 }
@@ -42,7 +44,7 @@ impl SqliteDisk {
     pub fn open(dir: &DataDir) -> Result<Self, OpenError> {
         let path = dir.database();
         let connection = open::file(&path)?;
-        Ok(SqliteDisk { connection, path, unpruned: 0, _dir: Some(dir.clone()) })
+        Ok(SqliteDisk { connection, path, unpruned: 0, unrested: 0, _dir: Some(dir.clone()) })
     }
 
     /// A database that lives in memory and ends with this value.
@@ -50,7 +52,13 @@ impl SqliteDisk {
     /// # Errors
     /// If memory runs out.
     pub fn in_memory() -> Result<Self, OpenError> {
-        Ok(SqliteDisk { connection: open::memory()?, path: ":memory:".into(), unpruned: 0, _dir: None })
+        Ok(SqliteDisk {
+            connection: open::memory()?,
+            path: ":memory:".into(),
+            unpruned: 0,
+            unrested: 0,
+            _dir: None,
+        })
     }
 
     fn try_load(&self) -> Result<Loaded, Fault> {
@@ -90,6 +98,7 @@ impl SqliteDisk {
         }
         transaction.commit()?;
         self.unpruned = if prune { 0 } else { self.unpruned + batch.ledger().len() };
+        self.unrested += batch.changes().len() + batch.ledger().len();
         Ok(())
     }
 
@@ -116,6 +125,17 @@ impl Disk for SqliteDisk {
             let _still_full = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
         }
         Err(error)
+    }
+
+    fn rest(&mut self) {
+        if self.unrested < SQLITE_REST_ROWS_MIN {
+            return;
+        }
+        self.unrested = 0;
+        // What fails here is tried again by a commit when the log is long, and told by that.
+        if let Err(error) = self.connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)") {
+            tracing::debug!(%error, "the log was not copied into the database file");
+        }
     }
 
     fn runs(&mut self, namespace: &str, cronjob: &str, limit: usize) -> Result<Vec<entries::Run>, DiskError> {

@@ -27,6 +27,9 @@ impl Writer {
             for query in work.queries {
                 query(self.disk.as_mut());
             }
+            if !self.stopped && self.shared.queue.rests() {
+                self.disk.rest();
+            }
         }
     }
 

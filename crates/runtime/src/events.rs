@@ -6,9 +6,10 @@ use cronlet_object::{
 };
 
 use crate::{
-    journal::StopCause,
+    journal::{Said, StopCause},
     pulls::Pulls,
-    state::State,
+    spec::ProbeKind,
+    state::{self, Condemned, Health, State},
     status::{DEADLINE_MESSAGE, DEADLINE_REASON, MOUNT_FAILED, pod_text},
 };
 
@@ -48,7 +49,8 @@ pub(crate) fn between(pod: &api::Pod, old: Told<'_>, new: Told<'_>) -> Vec<Repor
             let field_path = format!("spec.{field}{{{}}}", container.name);
             let mut notes = pulling(pod, container, old.pulls, new.pulls);
             notes.extend(container_notes(pod, before, container, new.pulls));
-            notes.extend(killing(container, old.state, new.state));
+            notes.extend(health(container, old.state, new.state));
+            notes.extend(killing(pod, container, old.state, new.state));
             events.extend(
                 notes
                     .into_iter()
@@ -214,12 +216,68 @@ fn image_missing(image: &str, waits: &ContainerStateWaiting) -> [ReportedEvent; 
 /// What is told when a container was made that does not use its image.
 const CREATED_WITHOUT_IMAGE: &str = "Container created as a process of this host; its image is not used";
 
-fn killing(container: &ContainerStatus, old: Option<&State>, new: Option<&State>) -> Option<ReportedEvent> {
-    let is_killing = |state: &State| state.container(&container.name).is_some_and(|c| c.killing.is_some());
-    // Without knowledge of what was told before, nothing is told twice.
-    let newly = !is_killing(old?) && is_killing(new?);
-    let message = || format!("Stopping container {}", container.name);
-    newly.then(|| note(EventType::Normal, "Killing", message()))
+/// Without knowledge of what was told before, nothing is told twice.
+fn both<'a>(
+    name: &str,
+    old: Option<&'a State>,
+    new: Option<&'a State>,
+) -> Option<(&'a state::Container, &'a state::Container)> {
+    old.and_then(|state| state.container(name)).zip(new.and_then(|state| state.container(name)))
+}
+
+/// What hooks and probes complained about.
+fn health(container: &ContainerStatus, old: Option<&State>, new: Option<&State>) -> Vec<ReportedEvent> {
+    let Some((old, new)) = both(&container.name, old, new) else { return Vec::new() };
+    let Some(attempt) = &new.current else { return Vec::new() };
+    let none = Health::default();
+    let before = old.current.as_ref().filter(|before| before.number == attempt.number);
+    let (before, now) = (before.map_or(&none, |before| &before.health), &attempt.health);
+    let mut notes = Vec::new();
+    if let Some((kind, said)) = now.complaint.as_ref().filter(|_| now.complaints > before.complaints) {
+        let kind = match kind {
+            ProbeKind::Startup => "Startup",
+            ProbeKind::Liveness => "Liveness",
+            ProbeKind::Readiness => "Readiness",
+        };
+        let message = match said {
+            Said::Unknown(why) => format!("{kind} probe errored and resulted in unknown state: {why}"),
+            Said::Failure(why) => format!("{kind} probe failed: {why}"),
+            Said::Success => return notes,
+        };
+        notes.push(note(EventType::Warning, "Unhealthy", message));
+    }
+    let failed = |before: Option<bool>, now: Option<bool>| now == Some(false) && before != now;
+    if failed(before.post_start, now.post_start) {
+        notes.push(note(EventType::Warning, "FailedPostStartHook", "PostStartHook failed".to_owned()));
+    }
+    if failed(before.pre_stop, now.pre_stop) {
+        notes.push(note(EventType::Warning, "FailedPreStopHook", "PreStopHook failed".to_owned()));
+    }
+    notes
+}
+
+fn killing(
+    pod: &api::Pod,
+    container: &ContainerStatus,
+    old: Option<&State>,
+    new: Option<&State>,
+) -> Option<ReportedEvent> {
+    let name = &container.name;
+    let (old, new) = both(name, old, new)?;
+    if old.killing.is_some() || new.killing.is_none() {
+        return None;
+    }
+    let is_sidecar = |found: &api::Container| found.restart_policy.as_deref() == Some("Always");
+    let again = pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()) != Some("Never")
+        || containers(pod).find(|found| found.name == *name).is_some_and(is_sidecar);
+    let again = if again { ", will be restarted" } else { "" };
+    let message = match new.condemned() {
+        None => format!("Stopping container {name}"),
+        Some(Condemned::PostStart) => "FailedPostStartHook".to_owned(),
+        Some(Condemned::Probe(ProbeKind::Startup)) => format!("Container {name} failed startup probe{again}"),
+        Some(Condemned::Probe(_)) => format!("Container {name} failed liveness probe{again}"),
+    };
+    Some(note(EventType::Normal, "Killing", message))
 }
 
 /// Volumes that cannot be mounted show as the reason why containers wait to be created.

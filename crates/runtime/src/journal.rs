@@ -83,6 +83,33 @@ pub enum Event {
         container: String,
         /// When it is forced to.
         until: Timestamp,
+        /// Whether nothing makes that earlier any more: its hook took so long that this is the least it is granted.
+        #[serde(default)]
+        firm: bool,
+    },
+    /// A hook of a container has ended.
+    Hooked {
+        /// The container.
+        container: String,
+        /// How often it had been started before.
+        attempt: u32,
+        /// Which one.
+        hook: Hook,
+        /// Why it failed, if it did.
+        failure: Option<String>,
+    },
+    /// A probe of a container said something that is to be told.
+    Probed {
+        /// The container.
+        container: String,
+        /// How often it had been started before.
+        attempt: u32,
+        /// Which one.
+        probe: spec::ProbeKind,
+        /// What it said.
+        said: Said,
+        /// Whether it has said so often enough to be believed.
+        settled: bool,
     },
     /// A container ended, and all that it wrote is in its log.
     Exited {
@@ -107,6 +134,28 @@ pub enum Event {
     },
     /// No process of the pod is left and none will be started.
     Finished,
+}
+
+/// When a hook is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Hook {
+    /// When the container has started.
+    PostStart,
+    /// Before it is asked to end.
+    PreStop,
+}
+
+/// What came of one call of a probe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Said {
+    /// All is well.
+    Success,
+    /// It is not, and what was heard.
+    Failure(String),
+    /// The call could not be made, and why: it does not count.
+    Unknown(String),
 }
 
 /// How a container ended.

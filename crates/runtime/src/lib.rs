@@ -16,6 +16,7 @@ pub mod lifecycle;
 pub mod limits;
 pub mod logs;
 mod mounts;
+mod probes;
 mod processes;
 mod pulls;
 pub mod resolve;

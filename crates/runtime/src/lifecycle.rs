@@ -9,8 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     journal::StopCause,
     limits,
-    spec::{Pod, RestartPolicy, Role},
-    state::{Container, State},
+    spec::{self, Pod, RestartPolicy, Role},
+    state::{Condemned, Container, State},
 };
 
 /// Something to do. Containers are named by their position.
@@ -165,6 +165,7 @@ impl<'a> View<'a> {
         if self.is_over() {
             return self.wind_down(self.wind_down_end(), decision);
         }
+        self.end_condemned(decision);
         let initialized = self.is_initialized();
         for (position, role, container) in self.containers().filter(|(_, role, _)| *role != Role::Regular) {
             if role == Role::Init && initialized {
@@ -172,13 +173,40 @@ impl<'a> View<'a> {
             }
             let need = self.need(role, container);
             let runs = decision.meet(position, need);
-            let passed = if role == Role::Init { need == Need::Done { succeeded: true } } else { runs };
+            let passed = match role {
+                Role::Init => need == Need::Done { succeeded: true },
+                _ => runs && container.is_started(self.spec_of(position)),
+            };
             if !passed && !initialized {
                 return;
             }
         }
-        for (position, need, _) in self.regular() {
+        for (position, need, container) in self.regular() {
             decision.meet(position, need);
+            // The kubelet starts them one after the other, each with its hook. One that waits holds nobody up.
+            let is_starting = need == Need::Start && self.spec_of(position).post_start.is_some();
+            if is_starting || container.is_being_hooked(self.spec_of(position)) {
+                return;
+            }
+        }
+    }
+
+    fn spec_of(self, position: usize) -> &'a spec::Container {
+        &self.spec.containers[position]
+    }
+
+    /// Ends the containers whose hook or probe has failed.
+    fn end_condemned(self, decision: &mut Decision) {
+        for (position, _, container) in self.containers().filter(|(_, _, container)| container.is_running()) {
+            let Some(why) = container.condemned() else { continue };
+            let own = match why {
+                Condemned::PostStart => None,
+                Condemned::Probe(kind) => {
+                    self.spec_of(position).probe(kind).and_then(|probe| probe.grace_seconds)
+                }
+            };
+            let until = grace_end(self.now, own.unwrap_or(self.spec.grace_seconds));
+            self.end(position, container, until, decision);
         }
     }
 
@@ -191,7 +219,10 @@ impl<'a> View<'a> {
         }
         let Some((_, exit)) = container.exit() else { return Need::Start };
         let policy = if role == Role::Sidecar { RestartPolicy::Always } else { self.spec.restart_policy };
+        let failed_probe = matches!(container.condemned(), Some(Condemned::Probe(_)));
         let again = match (role, policy) {
+            // Whatever exit code it makes of it.
+            (_, RestartPolicy::Always | RestartPolicy::OnFailure) if failed_probe => true,
             (Role::Init, RestartPolicy::Always | RestartPolicy::OnFailure) => exit.code != 0,
             (_, RestartPolicy::Always) => true,
             (_, RestartPolicy::OnFailure) => exit.code != 0,
@@ -209,7 +240,8 @@ impl<'a> View<'a> {
 
     /// The end of the grace period of a pod whose work is over: it began when the first container was asked to end.
     fn wind_down_end(self) -> Timestamp {
-        let begun = self.state.containers.iter().filter_map(|container| container.killing).min();
+        let asked = self.state.containers.iter().filter(|container| container.condemned().is_none());
+        let begun = asked.filter_map(|container| container.killing).map(|killing| killing.until).min();
         begun.unwrap_or_else(|| grace_end(self.now, self.spec.grace_seconds))
     }
 
@@ -220,7 +252,8 @@ impl<'a> View<'a> {
         if others.is_empty() {
             match running().next_back() {
                 Some((position, _, container)) => {
-                    let least = container.killing.unwrap_or_else(|| grace_end(self.now, 0));
+                    let least =
+                        container.killing.map_or_else(|| grace_end(self.now, 0), |killing| killing.until);
                     self.end(position, container, until.max(least), decision);
                 }
                 None => decision.actions.push(Action::Finish),
@@ -232,10 +265,14 @@ impl<'a> View<'a> {
     }
 
     fn end(self, position: usize, container: &Container, until: Timestamp, decision: &mut Decision) {
-        match container.killing {
-            None => decision.actions.push(Action::Terminate { container: position, until }),
-            Some(granted) if granted.min(until) <= self.now => decision.actions.push(Action::Kill(position)),
-            Some(granted) => decision.wake(granted.min(until)),
+        let Some(killing) = container.killing else {
+            return decision.actions.push(Action::Terminate { container: position, until });
+        };
+        let at = if killing.firm { killing.until } else { killing.until.min(until) };
+        if at <= self.now {
+            decision.actions.push(Action::Kill(position));
+        } else {
+            decision.wake(at);
         }
     }
 }

@@ -88,3 +88,18 @@ pub const WORKERS_MAX: usize = 8;
 
 /// How many pod events are taken from the kernel at once.
 pub const POLL_EVENTS_MAX: usize = 256;
+
+/// How often the same complaint of a probe is written down, in seconds: each goes into the journal.
+pub const COMPLAINT_SECONDS: i64 = 60;
+
+/// How much is kept of what a probe or a hook hears, in bytes (the kubelet's).
+pub const CALL_OUTPUT_BYTES_MAX: usize = 10 * 1024;
+
+/// How many redirections a probe over HTTP follows (the kubelet's).
+pub const CALL_REDIRECTS_MAX: usize = 10;
+
+/// How much longer than its own time a call over the network is waited for before its process is ended.
+pub const CALL_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a hook that makes an HTTP request may wait for the answer, in seconds.
+pub const HOOK_HTTP_SECONDS_MAX: u32 = 60;

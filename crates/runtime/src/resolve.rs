@@ -2,6 +2,7 @@
 //!
 //! Pure: what is stored and what the node is go in, a specification and plans for volumes come out.
 
+mod calls;
 mod downward;
 mod environment;
 mod files;
@@ -213,6 +214,8 @@ fn resolve_container(
     let message_path = container.termination_message_path.as_deref().filter(|path| !path.is_empty());
     let message_path = Path::new("/").join(message_path.unwrap_or(TERMINATION_MESSAGE_PATH));
     let policy = container.termination_message_policy.as_deref();
+    let host = calls::default_host(inputs, sandbox(inputs, spec).no_network);
+    let [post_start, pre_stop] = calls::hooks(container, &host);
     Ok(Container {
         name: container.name.clone(),
         role,
@@ -229,6 +232,9 @@ fn resolve_container(
         env,
         stop_signal: image.and_then(image::stop_signal),
         root: root.map_err(refuse(CREATE_ERROR))?,
+        post_start,
+        pre_stop,
+        probes: calls::probes(container, &host),
     })
 }
 

@@ -4,6 +4,7 @@
 //! the journal. The server only watches: whatever it missed, it finds in the files. A shim that takes over from one
 //! that died goes on from the journal.
 
+mod call;
 mod control;
 mod launch;
 mod live;
@@ -25,7 +26,11 @@ enum ShimError {
     #[error("the journal does not say what to run")]
     Unspecified,
     /// The specification is of a version that this program does not know.
-    #[error("the pod is of version {0}, but this program knows version {known}", known = spec::VERSION)]
+    #[error(
+        "the pod is of version {0}, but this program knows versions {oldest} to {newest}",
+        oldest = spec::VERSION_OLDEST,
+        newest = spec::VERSION
+    )]
     Version(u32),
     /// A system call failed without which there is no shim.
     #[error("cannot {step}: {source}")]
@@ -67,7 +72,7 @@ fn supervise(
     records: &[journal::Record],
 ) -> Result<(), ShimError> {
     let pod = journal::specification(records).ok_or(ShimError::Unspecified)?;
-    if pod.version != spec::VERSION {
+    if !pod.is_understood() {
         return Err(ShimError::Version(pod.version));
     }
     Supervisor::new(dir, pod, journal, records)?.run()

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// The version of this form and of the journal's. It grows when an older program would misunderstand a newer one.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+/// The oldest version that this program still understands: that of the release before.
+pub const VERSION_OLDEST: u32 = 1;
 
 /// A pod, resolved: no reference to another API object is left.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -109,6 +111,104 @@ pub struct Container {
     /// What it runs in; absent if it is a process of the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root: Option<Root>,
+    /// What is called when it has started: `lifecycle.postStart`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post_start: Option<Call>,
+    /// What is called before it is asked to end: `lifecycle.preStop`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pre_stop: Option<Call>,
+    /// What tells how it does; each kind at most once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<Probe>,
+}
+
+/// What a probe is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ProbeKind {
+    /// Whether the container has come up. The other probes wait for it.
+    Startup,
+    /// Whether the container must be ended.
+    Liveness,
+    /// Whether the container does its work.
+    Readiness,
+}
+
+/// A question that is put to a container again and again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// What is asked.
+    pub kind: ProbeKind,
+    /// How.
+    pub call: Call,
+    /// From the container's start to the first call.
+    pub initial_delay_seconds: u32,
+    /// From call to call; at least 1.
+    pub period_seconds: u32,
+    /// How long one call may take; at least 1.
+    pub timeout_seconds: u32,
+    /// How many calls in a row must succeed; at least 1.
+    pub success_threshold: u32,
+    /// How many calls in a row must fail; at least 1.
+    pub failure_threshold: u32,
+    /// Between SIGTERM and SIGKILL, if this probe ends the container; the pod's if absent.
+    pub grace_seconds: Option<i64>,
+}
+
+/// What a probe or a hook does: upstream's actions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Call {
+    /// A program in the container; exit code 0 is success.
+    Exec {
+        /// The program and its arguments; not empty.
+        argv: Vec<String>,
+    },
+    /// A GET request; a status from 200 to 399 is success.
+    HttpGet(HttpGet),
+    /// A connection.
+    TcpSocket {
+        /// Name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// `grpc.health.v1.Health/Check`; the answer `SERVING` is success.
+    Grpc {
+        /// Name or address.
+        host: String,
+        /// Port.
+        port: u16,
+        /// What is asked about.
+        service: String,
+    },
+    /// A pause.
+    Sleep {
+        /// Its length.
+        seconds: u32,
+    },
+    /// Something that cannot be done.
+    Impossible {
+        /// Why not.
+        message: String,
+    },
+}
+
+/// The parts of an HTTP call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpGet {
+    /// Whether over TLS, whose certificate is not verified.
+    pub tls: bool,
+    /// Name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Path and query.
+    pub path: String,
+    /// Header fields besides the usual ones.
+    pub headers: Vec<(String, String)>,
+    /// Whether every answer is a success, as it is to a hook.
+    pub any_status: bool,
 }
 
 /// The file system of a container with an image, and what it may do there.
@@ -194,8 +294,20 @@ pub struct MemoryVolume {
 }
 
 impl Pod {
+    /// Whether this program understands it.
+    pub fn is_understood(&self) -> bool {
+        (VERSION_OLDEST..=VERSION).contains(&self.version)
+    }
+
     /// The position of a container.
     pub fn position(&self, container: &str) -> Option<usize> {
         self.containers.iter().position(|c| c.name == container)
+    }
+}
+
+impl Container {
+    /// The probe of a kind.
+    pub fn probe(&self, kind: ProbeKind) -> Option<&Probe> {
+        self.probes.iter().find(|probe| probe.kind == kind)
     }
 }

@@ -4,8 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    journal::{Event, Exit, Record, StopCause},
-    limits, spec,
+    journal::{Event, Exit, Hook, Record, Said, StopCause},
+    limits,
+    spec::{self, ProbeKind},
 };
 
 /// A pod, as its journal tells.
@@ -35,7 +36,7 @@ pub struct Container {
     /// Why it was last not started, until it is.
     pub refusal: Option<Refusal>,
     /// When it is forced to end, if it was asked to.
-    pub killing: Option<Timestamp>,
+    pub killing: Option<Killing>,
     /// How long it waits when it crashes again.
     backoff: Option<Backoff>,
 }
@@ -51,6 +52,45 @@ pub struct Attempt {
     pub started: Timestamp,
     /// How and when it ended.
     pub exit: Option<(Timestamp, Exit)>,
+    /// What its hooks and probes said.
+    pub health: Health,
+}
+
+/// What hooks and probes said about one attempt. Of each probe, what it said last often enough to be believed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Health {
+    /// Whether `postStart` succeeded.
+    pub post_start: Option<bool>,
+    /// Whether `preStop` succeeded.
+    pub pre_stop: Option<bool>,
+    /// The startup probe.
+    pub startup: Option<bool>,
+    /// The liveness probe.
+    pub liveness: Option<bool>,
+    /// The readiness probe.
+    pub readiness: Option<bool>,
+    /// What did not succeed and was written down, over all probes.
+    pub complaints: u32,
+    /// The latest of these.
+    pub complaint: Option<(ProbeKind, Said)>,
+}
+
+/// Why a container is ended although its pod goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condemned {
+    /// `postStart` failed.
+    PostStart,
+    /// This probe, startup or liveness, failed.
+    Probe(ProbeKind),
+}
+
+/// That a container was asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Killing {
+    /// When it is forced to.
+    pub until: Timestamp,
+    /// Whether nothing makes that earlier any more.
+    pub firm: bool,
 }
 
 /// A process, named beyond doubt within one boot of the machine.
@@ -123,7 +163,15 @@ impl State {
                 let (volume, message) = (volume.clone(), message.clone());
                 c.refusal = Some(Refusal { volume, message, retry_at: *retry_at, count });
             }),
-            Event::Killing { container, until } => self.change(container, |c| c.killing = Some(*until)),
+            Event::Killing { container, until, firm } => {
+                self.change(container, |c| c.killing = Some(Killing { until: *until, firm: *firm }));
+            }
+            Event::Hooked { container, attempt, hook, failure } => {
+                self.attend(container, *attempt, |health| health.hooked(*hook, failure.is_none()));
+            }
+            Event::Probed { container, attempt, probe, said, settled } => {
+                self.attend(container, *attempt, |health| health.probed(*probe, said, *settled));
+            }
             Event::Exited { container, attempt, exit } => {
                 self.change(container, |c| c.end(*attempt, time, exit.clone()));
             }
@@ -147,9 +195,54 @@ impl State {
         self.containers.iter().find(|c| c.name == name)
     }
 
+    fn attend(&mut self, name: &str, number: u32, change: impl FnOnce(&mut Health)) {
+        self.change(name, |container| {
+            if let Some(attempt) = container.current.as_mut().filter(|attempt| attempt.number == number) {
+                change(&mut attempt.health);
+            }
+        });
+    }
+
     fn change(&mut self, name: &str, change: impl FnOnce(&mut Container)) {
         if let Some(container) = self.containers.iter_mut().find(|c| c.name == name) {
             change(container);
+        }
+    }
+}
+
+impl Health {
+    fn hooked(&mut self, hook: Hook, succeeded: bool) {
+        match hook {
+            Hook::PostStart => self.post_start = Some(succeeded),
+            Hook::PreStop => self.pre_stop = Some(succeeded),
+        }
+    }
+
+    fn probed(&mut self, probe: ProbeKind, said: &Said, settled: bool) {
+        let succeeded = *said == Said::Success;
+        if !succeeded {
+            self.complaints += 1;
+            self.complaint = Some((probe, said.clone()));
+        }
+        if settled {
+            let result = match probe {
+                ProbeKind::Startup => &mut self.startup,
+                ProbeKind::Liveness => &mut self.liveness,
+                ProbeKind::Readiness => &mut self.readiness,
+            };
+            *result = Some(succeeded);
+        }
+    }
+
+    /// Why the container is ended, if it is for what was said.
+    pub fn condemned(&self) -> Option<Condemned> {
+        let failed = |result| result == Some(false);
+        if failed(self.post_start) {
+            Some(Condemned::PostStart)
+        } else if failed(self.startup) {
+            Some(Condemned::Probe(ProbeKind::Startup))
+        } else {
+            failed(self.liveness).then_some(Condemned::Probe(ProbeKind::Liveness))
         }
     }
 }
@@ -160,7 +253,8 @@ impl Container {
             self.backoff = Some(Backoff { delay, updated: time });
         }
         self.previous = self.current.take();
-        self.current = Some(Attempt { number, process, started: time, exit: None });
+        self.current =
+            Some(Attempt { number, process, started: time, exit: None, health: Health::default() });
         self.refusal = None;
         self.killing = None;
     }
@@ -177,6 +271,36 @@ impl Container {
     /// Whether its process runs.
     pub fn is_running(&self) -> bool {
         self.current.as_ref().is_some_and(|attempt| attempt.exit.is_none())
+    }
+
+    /// Why its latest attempt is ended, or was, if its pod was not.
+    pub fn condemned(&self) -> Option<Condemned> {
+        self.current.as_ref().and_then(|attempt| attempt.health.condemned())
+    }
+
+    /// Whether it runs and its `postStart` hook is not done.
+    pub fn is_being_hooked(&self, spec: &spec::Container) -> bool {
+        self.running().is_some_and(|health| spec.post_start.is_some() && health.post_start.is_none())
+    }
+
+    /// Whether it runs and has come up: its hook and its startup probe have succeeded, if it has them.
+    pub fn is_started(&self, spec: &spec::Container) -> bool {
+        let has = |kind| spec.probe(kind).is_some();
+        self.running().is_some_and(|health| {
+            (spec.post_start.is_none() || health.post_start == Some(true))
+                && (!has(ProbeKind::Startup) || health.startup == Some(true))
+        })
+    }
+
+    /// Whether it has come up and its readiness probe succeeds, if it has one.
+    pub fn is_ready(&self, spec: &spec::Container) -> bool {
+        let needs_probe = spec.probe(ProbeKind::Readiness).is_some();
+        self.is_started(spec)
+            && self.running().is_some_and(|health| !needs_probe || health.readiness == Some(true))
+    }
+
+    fn running(&self) -> Option<&Health> {
+        self.current.as_ref().filter(|attempt| attempt.exit.is_none()).map(|attempt| &attempt.health)
     }
 
     /// When and how it last ended; nothing while it runs.

@@ -41,6 +41,8 @@ struct Part<'a> {
     role: Role,
     container: &'a api::Container,
     record: Option<&'a state::Container>,
+    /// What its shim was told of it.
+    spec: Option<&'a spec::Container>,
     /// When it will be started again, if it has ended and will be.
     restart_at: Option<Timestamp>,
 }
@@ -108,6 +110,7 @@ fn parts<'a>(observed: Observed<'a>, spec: &'a api::PodSpec) -> impl Iterator<It
             role,
             container,
             record: run.and_then(|((_, state), position)| state.containers.get(position)),
+            spec: run.and_then(|((spec, _), position)| spec.containers.get(position)),
             restart_at: run
                 .and_then(|((spec, state), position)| lifecycle::restart_at(spec, state, position)),
         }
@@ -123,18 +126,32 @@ impl<'a> Part<'a> {
         self.current().is_some()
     }
 
-    fn is_running(&self) -> bool {
-        self.record.is_some_and(state::Container::is_running)
-    }
-
     /// Whether its latest attempt has ended with exit code 0.
     fn has_succeeded(&self) -> bool {
         self.record.and_then(state::Container::exit).is_some_and(|(_, exit)| exit.code == 0)
     }
 
-    /// Whether it does what the pod needs of it. There are no probes: to run is enough.
+    /// Whether it has come up.
+    fn is_started(&self) -> bool {
+        self.record.zip(self.spec).is_some_and(|(record, spec)| record.is_started(spec))
+    }
+
+    /// Whether its `postStart` hook is not done. Until then the kubelet does not say that it runs.
+    fn is_being_hooked(&self) -> bool {
+        self.record.zip(self.spec).is_some_and(|(record, spec)| record.is_being_hooked(spec))
+    }
+
+    /// Whether what follows it among the init containers may start.
+    fn is_passed(&self) -> bool {
+        if self.role == Role::Init { self.has_succeeded() } else { self.is_started() }
+    }
+
+    /// Whether it does what the pod needs of it.
     fn is_ready(&self) -> bool {
-        if self.role == Role::Init { self.has_succeeded() } else { self.is_running() }
+        if self.role == Role::Init {
+            return self.has_succeeded();
+        }
+        self.record.zip(self.spec).is_some_and(|(record, spec)| record.is_ready(spec))
     }
 }
 
@@ -144,6 +161,7 @@ fn container_status(observed: Observed<'_>, part: Part<'_>, initialized: bool) -
     let terminated = |attempt: &Attempt| terminated(attempt, uid, name);
     let previous = part.record.and_then(|record| record.previous.as_ref()).and_then(terminated);
     let (state, last) = match part.current() {
+        Some(_) if part.is_being_hooked() => (waiting(creating(observed), None), previous),
         Some(attempt) if attempt.exit.is_none() => {
             let running = ContainerStateRunning { started_at: Some(time(attempt.started)) };
             (ContainerState { running: Some(running), ..ContainerState::default() }, previous)
@@ -163,7 +181,7 @@ fn container_status(observed: Observed<'_>, part: Part<'_>, initialized: bool) -
         state: Some(state),
         last_state: Some(last.unwrap_or_default()),
         ready: part.is_ready(),
-        started: Some(part.is_running()),
+        started: Some(part.is_started()),
         restart_count: part.current().map_or(0, |attempt| i32::try_from(attempt.number).unwrap_or(i32::MAX)),
         ..ContainerStatus::default()
     }
@@ -254,6 +272,12 @@ pub(crate) fn volume_message(volume: &str, message: &str) -> String {
 /// How the kubelet begins to say that a volume cannot be mounted.
 pub(crate) const MOUNT_FAILED: &str = "MountVolume.SetUp failed";
 
+/// What a container waits for that is being started.
+fn creating(observed: Observed<'_>) -> &'static str {
+    let has_init = observed.pod.spec.as_ref().and_then(|spec| spec.init_containers.as_ref());
+    if has_init.is_some_and(|init| !init.is_empty()) { "PodInitializing" } else { "ContainerCreating" }
+}
+
 /// The state of a container that was never started.
 fn not_started(observed: Observed<'_>, part: Part<'_>, initialized: bool) -> ContainerState {
     if initialized && observed.run.is_some_and(|(_, state)| state.finished.is_some()) {
@@ -279,11 +303,7 @@ fn not_started(observed: Observed<'_>, part: Part<'_>, initialized: bool) -> Con
     };
     let refusal = part.record.and_then(|record| record.refusal.as_ref());
     let refused = || refusal.map(|refusal| volume_message(&refusal.volume, &refusal.message));
-    let has_init = observed.pod.spec.as_ref().and_then(|spec| spec.init_containers.as_ref());
-    let reason = match has_init.is_some_and(|init| !init.is_empty()) && refusal.is_none() {
-        true => "PodInitializing",
-        false => "ContainerCreating",
-    };
+    let reason = if refusal.is_some() { "ContainerCreating" } else { creating(observed) };
     own.unwrap_or_else(|| waiting(reason, refused().or_else(volume)))
 }
 

@@ -13,7 +13,7 @@ fn events() -> Vec<Event> {
     vec![
         Event::Opened { version: "1".into(), pid: 7, boot_id: "b".into() },
         Event::Started { container: "c".into(), attempt: 0, pid: 8, ticks: 9 },
-        Event::Killing { container: "c".into(), until: Timestamp::UNIX_EPOCH },
+        Event::Killing { container: "c".into(), until: Timestamp::UNIX_EPOCH, firm: false },
         Event::Exited { container: "c".into(), attempt: 0, exit },
         Event::Stopping { cause: StopCause::Deadline, until: Timestamp::UNIX_EPOCH },
         Event::Refused {

@@ -1,7 +1,9 @@
+mod health;
+
 use super::*;
 use crate::{
     journal::{Event, Exit, ExitKind, Record, Usage},
-    spec::{Container, Handler, TerminationMessage},
+    spec::{Container, Handler, Sandbox, TerminationMessage},
 };
 
 fn at(second: i64) -> Timestamp {
@@ -25,6 +27,9 @@ fn pod(policy: RestartPolicy, roles: &[Role]) -> Pod {
         },
         stop_signal: None,
         root: None,
+        post_start: None,
+        pre_stop: None,
+        probes: Vec::new(),
     };
     Pod {
         version: 1,
@@ -38,7 +43,7 @@ fn pod(policy: RestartPolicy, roles: &[Role]) -> Pod {
         log_dir: "/log".into(),
         log_links_dir: "/links".into(),
         memory_volumes: Vec::new(),
-        sandbox: crate::spec::Sandbox::default(),
+        sandbox: Sandbox::default(),
         containers: roles.iter().enumerate().map(container).collect(),
     }
 }
@@ -91,7 +96,10 @@ impl Story {
             match action {
                 Start(container) => self.starts(second, container),
                 Action::Terminate { container, until } => {
-                    self.happens(second, Event::Killing { container: format!("c{container}"), until });
+                    self.happens(
+                        second,
+                        Event::Killing { container: format!("c{container}"), until, firm: false },
+                    );
                 }
                 Kill(container) => self.exits(second, container, 137),
                 Action::Stop { cause, until } => self.happens(second, Event::Stopping { cause, until }),

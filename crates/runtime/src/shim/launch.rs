@@ -139,7 +139,7 @@ struct Surroundings<'a> {
 }
 
 /// A pipe whose reading end does not block.
-fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+pub(super) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
     fcntl_setfl(&read, OFlags::NONBLOCK)?;
     Ok((read, write))
@@ -156,7 +156,7 @@ fn tell_message_file(report: &UnixStream, file: &File) -> io::Result<()> {
 }
 
 /// Sends a failure to the shim: `R<volume>\0<message>` if it was refused, else `N<message>`.
-fn tell_failure(mut report: &UnixStream, failure: &Failure) {
+pub(super) fn tell_failure(mut report: &UnixStream, failure: &Failure) {
     let text = match failure {
         Failure::Refused(Refused { volume, message }) => format!("R{volume}\0{message}"),
         Failure::NotStarted(message) => format!("N{message}"),
@@ -166,7 +166,7 @@ fn tell_failure(mut report: &UnixStream, failure: &Failure) {
 }
 
 /// Waits until the program is executed, or for the failure. Returns the file for the termination message.
-fn listen(mut report: &UnixStream) -> Result<Option<File>, Failure> {
+pub(super) fn listen(mut report: &UnixStream) -> Result<Option<File>, Failure> {
     let deaf = |error: io::Error| {
         Failure::NotStarted(format!("cannot learn whether the container started: {error}"))
     };
@@ -200,7 +200,7 @@ fn execute(
     shim: (Pid, &UnixStream),
 ) -> Failure {
     match prepare(container, surroundings, outputs, shim) {
-        Ok(()) => Failure::NotStarted(execute_program(container)),
+        Ok(()) => Failure::NotStarted(execute_program(&container.argv, &container.env)),
         Err(failure) => failure,
     }
 }
@@ -272,13 +272,13 @@ impl Sandbox<'_> {
 }
 
 /// Whether nobody hears this process any more. In a process namespace of its own it cannot see its parent.
-fn is_deaf(report: &UnixStream) -> bool {
+pub(super) fn is_deaf(report: &UnixStream) -> bool {
     let mut byte = [0];
     let heard = rustix::net::recv(report, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT);
     !matches!(heard, Err(Errno::AGAIN))
 }
 
-fn assume(identity: &Identity) -> io::Result<()> {
+pub(super) fn assume(identity: &Identity) -> io::Result<()> {
     let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
     let groups: Vec<Gid> = identity.groups.iter().copied().map(Gid::from_raw).collect();
     set_thread_groups(&groups)?;
@@ -286,19 +286,20 @@ fn assume(identity: &Identity) -> io::Result<()> {
     Ok(set_thread_res_uid(uid, uid, uid)?)
 }
 
-/// Executes the container's program; returns why that failed.
-fn execute_program(container: &Container) -> String {
-    let program = &container.argv[0];
+/// Executes a program that is looked for as the container's own is; returns why that failed.
+pub(super) fn execute_program(argv: &[String], env: &[(String, String)]) -> String {
+    let Some(program) = argv.first() else { return "no command specified".to_owned() };
+    let search = env;
     let strings = |strings: &mut dyn Iterator<Item = String>| -> Result<Vec<CString>, _> {
         strings.map(CString::new).collect()
     };
-    let argv = strings(&mut container.argv.iter().cloned());
-    let env = strings(&mut container.env.iter().map(|(name, value)| format!("{name}={value}")));
+    let argv = strings(&mut argv.iter().cloned());
+    let env = strings(&mut env.iter().map(|(name, value)| format!("{name}={value}")));
     let (Ok(argv), Ok(env)) = (argv, env) else {
         return format!("exec: {program:?}: its arguments or environment contain a null byte");
     };
     let mut denied = false;
-    for path in candidates(program, &container.env) {
+    for path in candidates(program, search) {
         let Ok(path) = CString::new(path) else { continue };
         let error = sys::execve(&path, &argv, &env);
         let in_path = !program.contains('/');
@@ -325,7 +326,7 @@ fn candidates<'a>(program: &'a str, env: &'a [(String, String)]) -> Box<dyn Iter
 }
 
 /// An error in the words that container runtimes use.
-fn words(error: &io::Error) -> String {
+pub(super) fn words(error: &io::Error) -> String {
     match Errno::from_io_error(error) {
         Some(Errno::NOENT) => "no such file or directory".to_owned(),
         Some(Errno::ACCESS) => "permission denied".to_owned(),

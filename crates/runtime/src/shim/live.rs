@@ -85,6 +85,11 @@ impl Live {
         self.outputs[position].copy(&mut self.log, buffer);
     }
 
+    /// What it is held to, if it has limits.
+    pub(super) fn cgroup(&self) -> Option<&Cgroup> {
+        self.cgroup.as_ref()
+    }
+
     /// Remembers how its process ended.
     pub(super) fn end(&mut self, ended: Ended, now: Timestamp) {
         let until = limits::LEFTOVERS_WAIT

@@ -1,5 +1,7 @@
 //! The loop of a shim: does what the lifecycle decides, writes down what happens, and waits for more.
 
+mod care;
+
 use std::{
     fs, io,
     os::fd::{AsFd, OwnedFd},
@@ -15,6 +17,7 @@ use rustix::{
     process::{Signal, geteuid, getpid, set_child_subreaper, setsid, umask},
 };
 
+use self::care::Care;
 use super::{
     ShimError,
     control::{Command, Control},
@@ -49,6 +52,7 @@ pub(super) struct Supervisor<'a> {
     journal: &'a mut Writer,
     /// By position of the container.
     live: Vec<Option<Live>>,
+    care: Care,
     control: Control,
     signals: OwnedFd,
     settings: Settings,
@@ -65,6 +69,7 @@ enum Source {
     Signals,
     Commands,
     Output { container: usize, output: usize },
+    Call { pid: i32 },
 }
 
 impl<'a> Supervisor<'a> {
@@ -89,6 +94,7 @@ impl<'a> Supervisor<'a> {
             state: State::replay(pod, records),
             journal,
             live: pod.containers.iter().map(|_| None).collect(),
+            care: Care::of(pod),
             control: Control::open().map_err(system("take commands"))?,
             signals: sys::take_signals().map_err(system("take signals"))?,
             settings: Settings { oom_score: lower_oom_score() },
@@ -117,6 +123,7 @@ impl<'a> Supervisor<'a> {
             for source in ready {
                 self.handle(source);
             }
+            self.expire_calls();
             self.clear_leftovers();
         }
     }
@@ -152,8 +159,9 @@ impl<'a> Supervisor<'a> {
             for action in decision.actions {
                 self.act(action);
             }
+            self.probe();
             if self.journal.len() == before {
-                return decision.wake_at;
+                return [decision.wake_at, self.next_care()].into_iter().flatten().min();
             }
         }
     }
@@ -162,10 +170,14 @@ impl<'a> Supervisor<'a> {
         match action {
             Action::Start(position) => self.start(position),
             Action::Terminate { container, until } => {
-                self.ask_to_end(container);
-                self.record(Event::Killing { container: self.name(container), until });
+                self.record(Event::Killing { container: self.name(container), until, firm: false });
+                self.terminate(container, until);
             }
-            Action::Kill(container) => self.signal(container, Signal::KILL),
+            Action::Kill(container) => {
+                if !self.give_up_pre_stop(container) {
+                    self.signal(container, Signal::KILL);
+                }
+            }
             Action::Stop { cause, until } => self.record(Event::Stopping { cause, until }),
             Action::Finish => self.record(Event::Finished),
         }
@@ -209,6 +221,7 @@ impl<'a> Supervisor<'a> {
                 self.live[position] = Some(live);
                 self.has_children = true;
                 self.record(Event::Started { container, attempt, pid, ticks });
+                self.begin_care(position);
             }
             Err(Failure::Refused(Refused { volume, message })) => {
                 let count =
@@ -249,6 +262,7 @@ impl<'a> Supervisor<'a> {
             let pipes = live.iter().flat_map(Live::pipes);
             sources.extend(pipes.map(|(output, fd)| (Source::Output { container, output }, fd.as_fd())));
         }
+        sources.extend(self.care.outputs().map(|(pid, fd)| (Source::Call { pid }, fd.as_fd())));
         let poll_fds = sources.iter().map(|(_, fd)| PollFd::from_borrowed_fd(*fd, PollFlags::IN));
         let mut poll_fds: Vec<_> = poll_fds.collect();
         let timeout = timeout.map(|wait| Timespec::try_from(wait).expect("waits are short"));
@@ -269,6 +283,7 @@ impl<'a> Supervisor<'a> {
                     live.copy_output(output, &mut self.buffer);
                 }
             }
+            Source::Call { pid } => self.care.listen(pid, &mut self.buffer),
         }
     }
 
@@ -311,8 +326,10 @@ impl<'a> Supervisor<'a> {
             // As long as the process is not reaped, its process group can be no other.
             live::kill(live.process);
         }
-        if let (Ok(ended), Some(live)) = (sys::reap(pid), live) {
-            live.end(ended, clock::now());
+        match (sys::reap(pid), live) {
+            (Ok(ended), Some(live)) => live.end(ended, clock::now()),
+            (Ok(ended), None) => self.call_ended(pid, &ended),
+            (Err(_), _) => {}
         }
     }
 
@@ -323,12 +340,14 @@ impl<'a> Supervisor<'a> {
             let Some(until) = self.live[position].as_ref().and_then(Live::leftovers_until) else { continue };
             if self.has_children && now < until {
                 let running = self.live.iter().flatten().filter(|live| live.leftovers_until().is_none());
-                let keep: Vec<i32> = running.map(|live| live.process.pid).collect();
+                let keep: Vec<i32> =
+                    running.map(|live| live.process.pid).chain(self.care.processes()).collect();
                 if processes::kill_strays(&keep) {
                     continue;
                 }
             }
             if let Some(live) = self.live[position].take() {
+                self.care.end(position);
                 self.finish(position, live);
             }
         }

@@ -75,7 +75,7 @@ fn initialized(phase: &str, parts: &[Part<'_>]) -> Verdict {
     if parts.iter().any(|part| part.role == Role::Regular && part.has_started()) {
         return Verdict::HOLDS;
     }
-    let incomplete = parts.iter().filter(|part| part.role != Role::Regular && !part.is_ready());
+    let incomplete = parts.iter().filter(|part| part.role != Role::Regular && !part.is_passed());
     not_all(incomplete, "ContainersNotInitialized", "incomplete")
 }
 

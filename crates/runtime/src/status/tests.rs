@@ -59,6 +59,9 @@ impl Story {
             },
             stop_signal: None,
             root: None,
+            post_start: None,
+            pre_stop: None,
+            probes: Vec::new(),
         };
         let spec = spec::Pod {
             version: 1,

@@ -34,6 +34,8 @@ crate::tests![
     an_image_that_is_never_pulled_is_waited_for,
     a_pull_that_fails_is_told_and_backs_off,
     a_memory_limit_ends_a_container,
+    a_hook_has_what_its_container_has_and_no_more,
+    a_probe_in_a_container_ends_with_its_time,
 ];
 
 const BUSYBOX: &str = "/bin/busybox";
@@ -63,7 +65,7 @@ fn layers() -> Vec<Vec<u8>> {
     header.set_size(busybox.len() as u64);
     header.set_mode(0o755);
     first.append_data(&mut header, "bin/busybox", busybox.as_slice()).unwrap();
-    let names = "sh cat echo ls ps id sleep mount umount unshare hostname touch kill true env pwd dd mkdir wc ip grep head tail rm";
+    let names = "sh cat echo ls ps id sleep mount umount unshare hostname touch kill true env pwd dd mkdir wc ip grep head tail rm readlink";
     for name in names.split(' ') {
         let mut link = tar::Header::new_gnu();
         link.set_entry_type(tar::EntryType::Symlink);
@@ -338,4 +340,47 @@ fn a_memory_limit_ends_a_container() {
     let status = node.end("p");
     let ended = state(&status).terminated.unwrap();
     assert_eq!((ended.exit_code, ended.reason.as_deref()), (137, Some("OOMKilled")), "{}", node.log("p"));
+}
+
+/// What a process can tell about where it is and what it may do.
+const SELF: &str = "cat /etc/motd; id; pwd; echo $ORIGIN; grep -E '^(Cap|Seccomp:|NoNewPrivs|Groups)' /proc/self/status;
+    for n in mnt pid user ipc uts net; do readlink /proc/self/ns/$n; done; ls /proc/1/root; ls /proc/self/fd | wc -l";
+
+fn a_hook_has_what_its_container_has_and_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = node(dir.path());
+    let hook = json!({ "postStart": { "exec": { "command": ["sh", "-c", format!("{{ {SELF}; }} > /dev/shm/hook; touch /dev/shm/done")] } } });
+    let script = format!(
+        "{{ {SELF}; }} > /dev/shm/own; until [ -e /dev/shm/done ]; do sleep 0.02; done; cat /dev/shm/own; echo; cat /dev/shm/hook"
+    );
+    let user = if geteuid().is_root() { json!({ "runAsUser": 1000, "runAsGroup": 1000 }) } else { json!({}) };
+    let mut security = user;
+    security["capabilities"] = json!({ "drop": ["CHOWN"] });
+    node.create(&of_image("p", &script, json!({ "lifecycle": hook, "securityContext": security })));
+    assert_eq!(phase(&node.end("p")), "Succeeded");
+    let log = node.log("p");
+    let (own, hook) = log.split_once("\n\n").unwrap();
+    assert!(own.contains("from the image") && own.contains("Seccomp:\t2") && own.contains("/srv"), "{own}");
+    assert_eq!(own, hook.trim_end());
+}
+
+fn a_probe_in_a_container_ends_with_its_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = node(dir.path());
+    let mark = dir.path().to_str().unwrap();
+    let probe = json!({
+        "exec": { "command": ["sh", "-c", "sleep 1000; true"] },
+        "timeoutSeconds": 1, "periodSeconds": 1, "failureThreshold": 1,
+    });
+    let spec = json!({ "readinessProbe": probe, "env": [{ "name": "MARK", "value": mark }] });
+    node.create(&of_image("p", "sleep 1000", spec));
+    let is_told = |node: &Node| node.events("p").iter().any(|(_, text)| text.ends_with("timed out"));
+    while !is_told(&node) {
+        node.next();
+    }
+    // The container itself, and at most one probe that is under way.
+    assert!(processes_with(mark) <= 4, "{}", processes_with(mark));
+    node.delete("p", 0);
+    node.end("p");
+    assert_eq!(processes_with(mark), 0);
 }

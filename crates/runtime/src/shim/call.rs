@@ -1,0 +1,295 @@
+//! What probes and hooks do, each in a process of its own: it may take its time, and may be ended.
+
+mod network;
+
+use std::{
+    fs::{self, File},
+    io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use rustix::{
+    event::{Timespec, poll},
+    io::Errno,
+    process::{Pid, PidfdFlags, Signal, chdir, pidfd_open, set_parent_process_death_signal, setsid},
+    stdio::{dup2_stderr, dup2_stdin, dup2_stdout},
+    thread::{ThreadNameSpaceType, move_into_thread_name_spaces, set_no_new_privs},
+};
+
+use super::{
+    launch::{self, Failure, Settings},
+    live::Live,
+};
+use crate::{
+    journal::Said,
+    limits, processes, sandbox,
+    spec::{Call, Container},
+    sys::{self, Ended, Fork},
+};
+
+/// Exit code of a call over the network that failed; that of one that could not be made is higher.
+const FAILED: i32 = 1;
+const UNKNOWN: i32 = 2;
+
+/// A call that is under way.
+#[derive(Debug)]
+pub(super) struct Calling {
+    pub(super) pid: i32,
+    /// When it is ended.
+    pub(super) until: Option<Timestamp>,
+    /// What it says; absent once that has ended.
+    output: Option<OwnedFd>,
+    text: Vec<u8>,
+    /// The program, for messages, if it is one.
+    program: Option<String>,
+    timed_out: bool,
+}
+
+/// What is called, and where.
+pub(super) struct Place<'a> {
+    pub(super) container: &'a Container,
+    pub(super) live: &'a Live,
+    pub(super) settings: &'a Settings,
+}
+
+impl Calling {
+    /// Begins a call, which may take so long. Why it could not be made, otherwise.
+    pub(super) fn start(
+        call: &Call,
+        timeout: Option<Duration>,
+        place: &Place<'_>,
+        now: Timestamp,
+    ) -> Result<Self, String> {
+        let (output, child_output) = launch::pipe().map_err(|error| words(&error))?;
+        let (pid, program) = match call {
+            Call::Impossible { message } => return Err(message.clone()),
+            Call::Exec { argv } => (execute(argv, place, child_output)?, Some(argv.join(" "))),
+            other => (ask(other, timeout, &child_output)?, None),
+        };
+        // What is asked over the network notices by itself, and says at what.
+        let patience = if program.is_some() { Duration::ZERO } else { limits::CALL_PATIENCE };
+        let until = timeout.map(|timeout| {
+            let timeout = SignedDuration::try_from(timeout + patience).unwrap_or(SignedDuration::MAX);
+            now.saturating_add(timeout).unwrap_or(Timestamp::MAX)
+        });
+        Ok(Calling { pid, until, output: Some(output), text: Vec::new(), program, timed_out: false })
+    }
+
+    /// What tells that it has said something.
+    pub(super) fn fd(&self) -> Option<&OwnedFd> {
+        self.output.as_ref()
+    }
+
+    /// Takes in what it said; whether there may be more at once.
+    pub(super) fn listen(&mut self, buffer: &mut [u8]) -> bool {
+        let Some(output) = &self.output else { return false };
+        match rustix::io::read(output, &mut *buffer) {
+            Ok(0) => {
+                self.output = None;
+                false
+            }
+            Ok(length) => {
+                let room = limits::CALL_OUTPUT_BYTES_MAX - self.text.len();
+                self.text.extend_from_slice(&buffer[..length.min(room)]);
+                true
+            }
+            Err(Errno::INTR) => true,
+            Err(_) => false,
+        }
+    }
+
+    /// Ends it, if it has taken too long; its process is waited for as usual.
+    pub(super) fn expire(&mut self, now: Timestamp) {
+        if self.until.is_some_and(|until| until <= now) {
+            self.timed_out = true;
+            self.until = None;
+            self.kill();
+        }
+    }
+
+    /// Forces it to end.
+    pub(super) fn kill(&self) {
+        processes::signal_group(self.pid, Signal::KILL);
+    }
+
+    /// What came of it, now that its process has ended.
+    pub(super) fn finish(mut self, ended: &Ended, buffer: &mut [u8]) -> Said {
+        while self.listen(buffer) {}
+        let text = || String::from_utf8_lossy(&self.text).into_owned();
+        match (ended.code, &self.program) {
+            _ if self.timed_out => Said::Failure(match &self.program {
+                Some(program) => format!("command {program:?} timed out"),
+                None => "timed out".to_owned(),
+            }),
+            (Some(0), _) => Said::Success,
+            (Some(FAILED), None) | (_, Some(_)) => Said::Failure(text()),
+            (_, None) => Said::Unknown(text()),
+        }
+    }
+}
+
+/// Puts a question over the network, from a process of its own. It has the network of the pod, as the shim does.
+fn ask(call: &Call, timeout: Option<Duration>, output: &OwnedFd) -> Result<i32, String> {
+    match sys::fork().map_err(|error| words(&error))? {
+        Fork::Parent(pid) => Ok(pid),
+        Fork::Child => {
+            let child = || {
+                settle(output)?;
+                set_parent_process_death_signal(Some(Signal::KILL))?;
+                Ok::<_, io::Error>(match call {
+                    Call::Sleep { seconds } => {
+                        let length = Timespec { tv_sec: i64::from(*seconds), tv_nsec: 0 };
+                        // Every signal that could interrupt it is blocked.
+                        let _ = poll(&mut [], Some(&length));
+                        Said::Success
+                    }
+                    call => network::ask(call, timeout),
+                })
+            };
+            let said =
+                catch_unwind(AssertUnwindSafe(child)).unwrap_or_else(|_| Err(io::ErrorKind::Other.into()));
+            let (code, text) = match said {
+                Ok(Said::Success) => (0, String::new()),
+                Ok(Said::Failure(text)) => (FAILED, text),
+                Ok(Said::Unknown(text)) => (UNKNOWN, text),
+                Err(error) => (UNKNOWN, words(&error)),
+            };
+            // If the shim is gone, so will be this process.
+            let _ = rustix::io::write(output, text.as_bytes());
+            sys::exit_now(code);
+        }
+    }
+}
+
+/// Makes this process one of its own: nobody's signals, no input, and its output where it is to go.
+fn settle(output: &OwnedFd) -> io::Result<()> {
+    // It is no group's leader: it was just made.
+    setsid()?;
+    let null = File::open("/dev/null")?;
+    dup2_stdin(null.as_fd())?;
+    dup2_stdout(output)?;
+    Ok(())
+}
+
+/// Executes a program in a container that runs, as the container's user.
+fn execute(argv: &[String], place: &Place<'_>, output: OwnedFd) -> Result<i32, String> {
+    let (report, child_report) = UnixStream::pair().map_err(|error| words(&error))?;
+    let pid = match sys::fork().map_err(|error| words(&error))? {
+        Fork::Parent(pid) => pid,
+        Fork::Child => {
+            let child = || enter(argv, place, &output, child_report);
+            // A panic must not go on into what the shim was doing.
+            let code = catch_unwind(AssertUnwindSafe(child)).unwrap_or(1);
+            sys::exit_now(code);
+        }
+    };
+    drop((output, child_report));
+    match launch::listen(&report) {
+        Ok(_) => Ok(pid),
+        Err(Failure::NotStarted(message) | Failure::Refused(crate::mounts::Refused { message, .. })) => {
+            // It has nothing left to do but to exit.
+            let _ = sys::reap(pid);
+            Err(format!("failed to exec in container: {message}"))
+        }
+    }
+}
+
+/// Goes where the container is and becomes the program, or its parent if it can only be so from there. Returns the exit
+/// code of this process.
+fn enter(argv: &[String], place: &Place<'_>, output: &OwnedFd, report: UnixStream) -> i32 {
+    let entered = join(place, output).map_err(|error| Failure::NotStarted(words(&error)));
+    let child = match entered {
+        // Only what is made after that is in the container's process namespace.
+        Ok(true) => sys::fork().map_err(|error| Failure::NotStarted(words(&error))),
+        Ok(false) => Ok(Fork::Child),
+        Err(failure) => Err(failure),
+    };
+    let failure = match child {
+        Ok(Fork::Parent(pid)) => {
+            // Whoever waits for the report waits for all who could give it.
+            drop(report);
+            return sys::reap(pid).map_or(1, |ended| ended.code.unwrap_or(128 + ended.signal.unwrap_or(0)));
+        }
+        Ok(Fork::Child) => become_program(argv, place.container, output, &report),
+        Err(failure) => failure,
+    };
+    launch::tell_failure(&report, &failure);
+    1
+}
+
+/// Moves this process into the groups and namespaces of the container. Whether its process namespace is another one.
+fn join(place: &Place<'_>, output: &OwnedFd) -> io::Result<bool> {
+    settle(output)?;
+    let (live, root) = (place.live, &place.container.root);
+    if let Some(cgroup) = live.cgroup() {
+        cgroup.join()?;
+    }
+    let score = root.as_ref().and_then(|root| root.resources.oom_score_adj).map(|score| score.to_string());
+    if let Some(score) = score.or_else(|| place.settings.oom_score.clone()) {
+        // As when the container was started.
+        let _ = fs::write("/proc/self/oom_score_adj", score);
+    }
+    let pid = Pid::from_raw(live.process.pid).ok_or(Errno::SRCH)?;
+    let process = pidfd_open(pid, PidfdFlags::empty())?;
+    let mut others = ThreadNameSpaceType::empty();
+    for (name, kind) in [
+        ("user", ThreadNameSpaceType::USER),
+        ("mnt", ThreadNameSpaceType::MOUNT),
+        ("pid", ThreadNameSpaceType::PROCESS_ID),
+    ] {
+        let of = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/{name}"));
+        others.set(kind, of(&live.process.pid.to_string())? != of("self")?);
+    }
+    if !others.is_empty() {
+        move_into_thread_name_spaces(process.as_fd(), others)?;
+    }
+    Ok(others.contains(ThreadNameSpaceType::PROCESS_ID))
+}
+
+/// Becomes the program. Returns only if that fails.
+fn become_program(argv: &[String], container: &Container, output: &OwnedFd, report: &UnixStream) -> Failure {
+    let prepare = || -> Result<(), (String, io::Error)> {
+        let step = |step: &str| {
+            let step = step.to_owned();
+            move |error: Errno| (step, io::Error::from(error))
+        };
+        match (&container.root, &container.identity) {
+            (Some(root), Some(identity)) => {
+                sandbox::privileges::assume(identity, root, container.no_new_privileges)
+                    .map_err(|(step, error)| (step.to_owned(), error))?;
+            }
+            (_, identity) => {
+                if let Some(identity) = identity {
+                    launch::assume(identity)
+                        .map_err(|error| (format!("run as user {}", identity.uid), error))?;
+                }
+                if container.no_new_privileges {
+                    set_no_new_privs(true).map_err(step("give up new privileges"))?;
+                }
+            }
+        }
+        chdir(&container.cwd).map_err(step(&format!("enter workingDir {:?}", container.cwd)))?;
+        // After the last change of user, which would undo it. Who waits for this process may have died before.
+        set_parent_process_death_signal(Some(Signal::KILL)).map_err(step("follow the shim"))?;
+        if launch::is_deaf(report) {
+            sys::exit_now(1);
+        }
+        sys::reset_signals();
+        sys::close_others_on_exec();
+        dup2_stderr(output).map_err(step("redirect the output"))
+    };
+    match prepare() {
+        Ok(()) => Failure::NotStarted(launch::execute_program(argv, &container.env)),
+        Err((step, error)) => Failure::NotStarted(format!("cannot {step}: {}", words(&error))),
+    }
+}
+
+fn words(error: &io::Error) -> String {
+    launch::words(error)
+}

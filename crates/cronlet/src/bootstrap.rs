@@ -1,6 +1,12 @@
 //! Brings a node up: opens what is stored, wires the parts together, listens, and takes it all down again.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, thread::JoinHandle};
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Weak},
+    thread::JoinHandle,
+};
 
 use anyhow::{Context, anyhow, bail};
 use cronlet_controller::Settings;
@@ -10,10 +16,10 @@ use cronlet_object::{
     api::{Namespace, ObjectMeta},
 };
 use cronlet_runtime::{
-    Config, ImageConfig, Runtime,
+    Config, ExecRequest, Execution, ImageConfig, Runtime,
     logs::{LogError, LogOptions, LogSource},
 };
-use cronlet_server::{Api, LogRequest, Pki, PodLogs, Version};
+use cronlet_server::{Api, LogRequest, Pki, PodExec, PodLogs, Pods, Session, Version};
 use cronlet_store::{DataDir, SqliteDisk, Store};
 use jiff::tz::TimeZone;
 use tokio::{net::TcpListener, sync::oneshot, task};
@@ -92,7 +98,8 @@ pub async fn start(options: &Options) -> anyhow::Result<Server> {
         runtime.adopt(&store.snapshot());
     }
     let logs = pod_logs(runtime.as_ref());
-    let api = Api::new(store.clone(), clock.clone(), fastrand::u64(..), logs.clone(), &version());
+    let pods = Pods { logs: logs.clone(), exec: pod_exec(runtime.as_ref()) };
+    let api = Api::new(store.clone(), clock.clone(), fastrand::u64(..), pods, &version());
     let settings = Settings {
         node_name: runtime.is_some().then_some(host),
         time_zone: TimeZone::system(),
@@ -243,5 +250,37 @@ fn pod_logs(runtime: Option<&Arc<Runtime>>) -> PodLogs {
             Err(error @ LogError::Unreadable { .. }) => Err(ApiError::internal(error.to_string())),
             Err(error) => Err(ApiError::bad_request(error.to_string())),
         }
+    })
+}
+
+/// Where the API runs programs in containers.
+fn pod_exec(runtime: Option<&Arc<Runtime>>) -> PodExec {
+    // What is handed out must not keep the runtime from being dropped.
+    let runtime = runtime.map(Arc::downgrade);
+    Arc::new(move |request: cronlet_server::ExecRequest| {
+        let Some(runtime) = runtime.as_ref().and_then(Weak::upgrade) else {
+            return Err(ApiError::bad_request("this node runs no pods (--runtime none)"));
+        };
+        let started = runtime.exec(ExecRequest {
+            uid: request.pod.meta().uid.as_ref().to_owned(),
+            container: request.container,
+            argv: request.argv,
+            tty: request.tty,
+        });
+        // In the kubelet's words.
+        let execution = started.map_err(|error| {
+            ApiError::internal(format!(
+                "Internal error occurred: error executing command in container: {error}"
+            ))
+        })?;
+        let Execution { stdin, stdout, stderr, terminal, mut exit } = execution;
+        Ok(Session {
+            stdin: Box::pin(stdin),
+            stdout: Box::pin(stdout),
+            stderr: stderr.map(|stderr| Box::pin(stderr) as _),
+            resize: terminal
+                .map(|terminal| Box::new(move |columns, rows| terminal.resize(columns, rows)) as _),
+            exit: Box::pin(async move { exit.code().await }),
+        })
     })
 }

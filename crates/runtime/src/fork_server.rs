@@ -3,6 +3,8 @@
 //! To execute this program anew for each pod costs several times what a shim does afterwards: a large file is mapped and
 //! relocated, and the server's many descriptors are closed one by one. This process does it once, holds next to nothing
 //! open, and forks. It ends when the server does; the shims it has forked live on.
+//!
+//! It also forks the parents of programs that somebody wants to run in a container: they, too, must have one thread.
 
 use std::{
     ffi::OsStr,
@@ -31,11 +33,21 @@ use rustix::{
 use crate::{
     clock,
     journal::{self, Event},
-    limits, shim, sys,
+    limits,
+    shim::{self, exec},
+    sys,
 };
 
 /// The first and only argument of a program that is executed as a fork server.
 const ARGUMENT: &str = "__shims";
+
+/// What a request begins with: for a shim, followed by the directory of its pod.
+const SHIM: u8 = b'S';
+/// For a program in a container, followed by what is to be run.
+const EXEC: u8 = b'E';
+/// Descriptors that come with a request: for a shim what it takes commands from; for a program what is said of it, and
+/// its streams.
+const DESCRIPTORS_MAX: usize = 4;
 
 /// The connection to a fork server. Another one is started when the one there was has died.
 #[derive(Debug)]
@@ -61,12 +73,29 @@ impl ForkServer {
     /// Starts a shim for the pod whose directory is `pod_dir`, which takes commands from `commands`. If it cannot be
     /// forked, the journal says so.
     pub(crate) fn start_shim(&self, pod_dir: &Path, commands: BorrowedFd<'_>) -> io::Result<()> {
+        self.ask(SHIM, pod_dir.as_os_str().as_bytes(), &[commands])
+    }
+
+    /// Starts the parent of a program in a container. What becomes of it is said over the first descriptor; if that ends
+    /// without a word, there is no process.
+    pub(crate) fn start_exec(
+        &self,
+        request: &exec::Request,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> io::Result<()> {
+        self.ask(EXEC, &serde_json::to_vec(request)?, descriptors)
+    }
+
+    fn ask(&self, kind: u8, text: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        if text.len() >= limits::FORK_REQUEST_BYTES_MAX {
+            return Err(io::ErrorKind::ArgumentListTooLong.into());
+        }
         let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
-        match process.ask_for_shim(pod_dir, commands) {
+        match process.ask(kind, text, descriptors) {
             Err(Errno::PIPE | Errno::CONNRESET) => {
                 tracing::warn!("the process that starts shims has ended: starting another");
                 *process = Process::start(&self.executable)?;
-                Ok(process.ask_for_shim(pod_dir, commands)?)
+                Ok(process.ask(kind, text, descriptors)?)
             }
             asked => Ok(asked?),
         }
@@ -87,15 +116,15 @@ impl Process {
         Ok(Process { requests: Some(ours), child })
     }
 
-    fn ask_for_shim(&self, pod_dir: &Path, commands: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    fn ask(&self, kind: u8, text: &[u8], descriptors: &[BorrowedFd<'_>]) -> rustix::io::Result<()> {
         let requests = self.requests.as_ref().ok_or(Errno::PIPE)?;
-        let descriptors = [commands];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        let fits = ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-        debug_assert!(fits, "the space is for one descriptor");
-        let path = IoSlice::new(pod_dir.as_os_str().as_bytes());
-        sendmsg(requests, &[path], &mut ancillary, SendFlags::NOSIGNAL).map(drop)
+        let fits = ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
+        debug_assert!(fits, "the space is for as many as there may be");
+        let kind = [kind];
+        let parts = [IoSlice::new(&kind), IoSlice::new(text)];
+        sendmsg(requests, &parts, &mut ancillary, SendFlags::NOSIGNAL).map(drop)
     }
 }
 
@@ -124,18 +153,59 @@ fn serve() -> i32 {
     // leader of a process group, which needs no protection.
     let _ = setsid();
     sys::forget_children(true);
-    while let Some((pod_dir, commands)) = next_request(stdio::stdin()) {
+    while let Some(request) = next_request(stdio::stdin()) {
         match sys::fork() {
-            Ok(sys::Fork::Child) => return become_shim(&pod_dir, commands),
+            Ok(sys::Fork::Child) => {
+                sys::forget_children(false);
+                return request.serve();
+            }
             Ok(sys::Fork::Parent(_)) => {}
-            Err(error) => give_up(&pod_dir, &error),
+            Err(error) => request.give_up(&error),
         }
     }
     0
 }
 
+/// What a fork server is asked for.
+struct Request {
+    kind: u8,
+    text: Vec<u8>,
+    descriptors: Vec<OwnedFd>,
+}
+
+impl Request {
+    /// Becomes what is asked for, and returns the exit code of that process.
+    fn serve(mut self) -> i32 {
+        if self.descriptors.is_empty() {
+            return 1;
+        }
+        let first = self.descriptors.remove(0);
+        if self.kind == SHIM {
+            return become_shim(Path::new(OsStr::from_bytes(&self.text)), first);
+        }
+        // Only for who looks at a list of processes.
+        let _ = set_name(c"cronlet-exec");
+        match serde_json::from_slice(&self.text) {
+            Ok(request) => exec::run(&request, first, self.descriptors),
+            Err(_) => 1,
+        }
+    }
+
+    /// Says in the journal of a pod why no shim will write there. Whoever asked for a program hears nothing more.
+    fn give_up(&self, error: &io::Error) {
+        if self.kind != SHIM {
+            return;
+        }
+        let pod_dir = Path::new(OsStr::from_bytes(&self.text));
+        if let Ok(Some((mut journal, _))) = journal::Writer::open(pod_dir) {
+            journal.push(clock::now(), Event::GaveUp { message: format!("cannot fork a process: {error}") });
+            // Without it the server still sees that there is no shim.
+            let _ = journal.flush();
+        }
+    }
+}
+
 fn become_shim(pod_dir: &Path, commands: OwnedFd) -> i32 {
-    sys::forget_children(false);
     if stdio::dup2_stdin(&commands).is_err() {
         return 1;
     }
@@ -145,36 +215,29 @@ fn become_shim(pod_dir: &Path, commands: OwnedFd) -> i32 {
     shim::run(pod_dir)
 }
 
-/// Says in the journal why no shim will write there.
-fn give_up(pod_dir: &Path, error: &io::Error) {
-    if let Ok(Some((mut journal, _))) = journal::Writer::open(pod_dir) {
-        journal.push(clock::now(), Event::GaveUp { message: format!("cannot fork a process: {error}") });
-        // Without it the server still sees that there is no shim.
-        let _ = journal.flush();
-    }
-}
-
-/// The pod's directory, and the pipe that the shim takes commands from; nothing once the server has ended.
-fn next_request(socket: BorrowedFd<'_>) -> Option<(PathBuf, OwnedFd)> {
-    let mut path = vec![0; limits::PATH_MAX_BYTES];
+/// The next request; nothing once the server has ended.
+fn next_request(socket: BorrowedFd<'_>) -> Option<Request> {
+    let mut text = vec![0; limits::FORK_REQUEST_BYTES_MAX];
     loop {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let received = recvmsg(
             socket.as_fd(),
-            &mut [IoSliceMut::new(&mut path)],
+            &mut [IoSliceMut::new(&mut text)],
             &mut ancillary,
             RecvFlags::CMSG_CLOEXEC,
         );
         let length = match received {
-            Ok(received) => received.bytes,
+            Ok(received) if received.bytes > 0 => received.bytes,
             Err(Errno::INTR) => continue,
-            Err(_) => return None,
+            Ok(_) | Err(_) => return None,
         };
-        let commands = ancillary.drain().find_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        let descriptors = ancillary.drain().filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
             _ => None,
         });
-        return commands.map(|commands| (OsStr::from_bytes(&path[..length]).into(), commands));
+        let descriptors = descriptors.flatten().collect();
+        let kind = text[0];
+        return Some(Request { kind, text: text[1..length].to_vec(), descriptors });
     }
 }

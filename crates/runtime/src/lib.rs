@@ -10,6 +10,7 @@
 
 mod clock;
 mod events;
+mod exec;
 pub mod fork_server;
 pub mod journal;
 pub mod lifecycle;
@@ -29,6 +30,7 @@ pub mod status;
 mod sys;
 mod volumes;
 
+pub use exec::{ExecError, ExecRequest, Execution, Exit, Terminal};
 pub use runtime::{
     Config, ImageConfig, Report, ReportedEvent, Reporter, Runtime, RuntimeError, layers_in_use,
 };

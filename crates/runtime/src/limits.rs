@@ -103,3 +103,11 @@ pub const CALL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long a hook that makes an HTTP request may wait for the answer, in seconds.
 pub const HOOK_HTTP_SECONDS_MAX: u32 = 60;
+
+/// How long a request to the process that forks shims may be, in bytes: a program with its arguments fits.
+pub const FORK_REQUEST_BYTES_MAX: usize = 128 * 1024;
+
+/// How long the parent of a program in a container may take to start it.
+pub const EXEC_START_PATIENCE: Duration = Duration::from_secs(30);
+
+const _: () = assert!(PATH_MAX_BYTES < FORK_REQUEST_BYTES_MAX);

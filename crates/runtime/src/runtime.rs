@@ -35,10 +35,11 @@ use self::{
 };
 pub use crate::events::ReportedEvent;
 use crate::{
+    exec::{self, ExecError, ExecRequest, Execution},
     fork_server::ForkServer,
     limits,
     logs::{self, Logs},
-    resolve::{NodeFacts, Users},
+    resolve::{NodeFacts, Users, pod_dir},
 };
 
 /// What a node's runtime works with.
@@ -211,6 +212,15 @@ impl Runtime {
     pub async fn stop_all(&self) {
         self.shared.queue.stop_all();
         self.shared.queue.all_stopped().await;
+    }
+
+    /// Runs a program in a container. Waits until it is executed; called within an async runtime.
+    ///
+    /// # Errors
+    /// If the container does not run, or the program cannot be executed.
+    pub fn exec(&self, request: ExecRequest) -> Result<Execution, ExecError> {
+        let pod_dir = pod_dir(&self.shared.facts.pods_dir, &request.uid);
+        exec::start(&self.shared.fork_server, pod_dir, request)
     }
 
     /// The logs of this node's pods.

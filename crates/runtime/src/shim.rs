@@ -6,6 +6,8 @@
 
 mod call;
 mod control;
+mod enter;
+pub(crate) mod exec;
 mod launch;
 mod live;
 mod supervisor;

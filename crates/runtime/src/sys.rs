@@ -83,6 +83,13 @@ pub(crate) struct Ended {
     pub(crate) memory_bytes_max: u64,
 }
 
+impl Ended {
+    /// Its exit code as shells have it: 128 and the signal's number if a signal ended it.
+    pub(crate) fn exit_code(&self) -> i32 {
+        self.code.unwrap_or_else(|| 128 + self.signal.unwrap_or(0))
+    }
+}
+
 /// Whether there are children, and one that has ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Children {

@@ -9,6 +9,9 @@ mod node;
 #[path = "pods/containers.rs"]
 mod containers;
 
+#[path = "pods/exec.rs"]
+mod exec;
+
 #[path = "pods/health.rs"]
 mod health;
 
@@ -47,7 +50,7 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let filters: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let mut all = [lives::TESTS, health::TESTS, outputs::TESTS, servers::TESTS].concat();
+    let mut all = [lives::TESTS, health::TESTS, exec::TESTS, outputs::TESTS, servers::TESTS].concat();
     if servers::has_namespaces() {
         all.extend(storage::TESTS);
         if containers::has_busybox() {

@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use crate::{
     discovery::Discovery,
     document::Document,
+    exec::PodExec,
     limits::{REQUESTS_IN_FLIGHT_MAX, STREAMS_MAX},
     log::PodLogs,
     openapi::OpenApi,
@@ -36,6 +37,15 @@ pub struct Version {
     pub platform: String,
 }
 
+/// How the API reaches the containers of pods.
+#[derive(Clone)]
+pub struct Pods {
+    /// Reads what they have printed.
+    pub logs: PodLogs,
+    /// Runs programs in them.
+    pub exec: PodExec,
+}
+
 /// The Kubernetes API over one store. Clones are handles of the same server.
 #[derive(Clone)]
 pub struct Api(Arc<Shared>);
@@ -44,6 +54,7 @@ pub struct Api(Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) logs: PodLogs,
+    pub(crate) exec: PodExec,
     pub(crate) discovery: Discovery,
     pub(crate) openapi: OpenApi,
     pub(crate) version: Document,
@@ -57,8 +68,8 @@ pub(crate) struct Shared {
 
 impl Api {
     /// A server over a store. `seed` determines every UID and generated name: in production it comes from the
-    /// operating system. `logs` reads what containers have printed.
-    pub fn new(store: Store, clock: Arc<dyn Clock>, seed: u64, logs: PodLogs, version: &Version) -> Self {
+    /// operating system.
+    pub fn new(store: Store, clock: Arc<dyn Clock>, seed: u64, pods: Pods, version: &Version) -> Self {
         let version = json!({
             "major": MAJOR,
             "minor": MINOR,
@@ -72,7 +83,8 @@ impl Api {
         });
         Api(Arc::new(Shared {
             store,
-            logs,
+            logs: pods.logs,
+            exec: pods.exec,
             discovery: Discovery::new(),
             openapi: OpenApi::new(),
             version: Document::new(&version),

@@ -12,6 +12,7 @@ const COLLECTION_VERBS: &[&str] =
 /// Namespaces can only be deleted one by one, as on a cluster.
 const NAMESPACE_VERBS: &[&str] = &["create", "delete", "get", "list", "patch", "update", "watch"];
 const STATUS_VERBS: &[&str] = &["get", "patch", "update"];
+const EXEC_VERBS: &[&str] = &["create", "get"];
 const LOG_VERBS: &[&str] = &["get"];
 const REVIEW_VERBS: &[&str] = &["create"];
 
@@ -33,7 +34,7 @@ fn resource_of_kind(kind: Kind) -> Resource {
     let d = kind.descriptor();
     let mut subresources = Vec::new();
     if kind == Kind::Pod {
-        subresources.push(("log", LOG_VERBS));
+        subresources.extend([("exec", EXEC_VERBS), ("log", LOG_VERBS)]);
     }
     if d.has_status {
         subresources.push(("status", STATUS_VERBS));

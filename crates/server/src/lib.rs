@@ -9,6 +9,7 @@ mod authn;
 mod body;
 mod discovery;
 mod document;
+mod exec;
 mod filter;
 mod kubeconfig;
 pub mod limits;
@@ -27,8 +28,9 @@ mod serve;
 mod tls;
 mod verb;
 
-pub use api::{Api, Version};
+pub use api::{Api, Pods, Version};
 pub use authn::{Identity, User};
+pub use exec::{ExecRequest, PodExec, Session};
 pub use log::{LogRequest, LogStream, PodLogs};
 pub use pki::{KeyedCertificate, Pki, PkiError, server_names};
 pub use serve::serve;

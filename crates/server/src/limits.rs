@@ -58,3 +58,12 @@ pub const FIELD_MANAGER_BYTES_MAX: usize = 128;
 
 const _: () = assert!(CONNECTIONS_MAX >= REQUESTS_IN_FLIGHT_MAX);
 const _: () = assert!(WATCH_SECONDS_DEFAULT.end <= WATCH_SECONDS_MAX);
+
+/// Longest message of a client that runs a program, in bytes. kubectl sends 32 KiB at once.
+pub const EXEC_MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// How much of a program's output is sent at once, in bytes.
+pub const EXEC_READ_BYTES: usize = 32 << 10;
+/// Messages that wait for a client to take them; then the program waits, too.
+pub const EXEC_FRAMES_MAX: usize = 8;
+/// How long output may keep away after a program's end that something holds open which it left behind.
+pub const EXEC_DRAIN_TIME_MAX: Duration = Duration::from_secs(1);

@@ -149,7 +149,8 @@ pub(crate) fn log(api: &Arc<Shared>, key: &Key, query: &Query) -> Result<Respons
     Ok(reply::text(StatusCode::OK, Body::from_stream(lines.take_until(Box::pin(closed)))))
 }
 
-fn choose(pod: &Pod, name: &str, asked: Option<&str>) -> Result<String, ApiError> {
+/// The container that is meant, by its name or because there is one alone.
+pub(crate) fn choose(pod: &Pod, name: &str, asked: Option<&str>) -> Result<String, ApiError> {
     let spec = pod.spec.as_ref();
     let containers: Vec<&str> =
         spec.iter().flat_map(|spec| &spec.containers).map(|container| container.name.as_str()).collect();

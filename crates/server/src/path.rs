@@ -61,6 +61,8 @@ pub enum Part {
     Status,
     /// `/log` of a pod.
     Log,
+    /// `/exec` of a pod.
+    Exec,
 }
 
 /// A path that names nothing.
@@ -132,6 +134,7 @@ fn object(kind: Kind, namespace: &str, name: &str, part: &[&str]) -> Option<Targ
         [] => Part::Whole,
         ["status"] if kind.descriptor().has_status => Part::Status,
         ["log"] if kind == Kind::Pod => Part::Log,
+        ["exec"] if kind == Kind::Pod => Part::Exec,
         _ => return None,
     };
     (!name.is_empty()).then(|| Target::Object { key: Key::new(kind, namespace, name), part })

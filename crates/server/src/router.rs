@@ -16,7 +16,7 @@ use http::{HeaderMap, Method, StatusCode, request::Parts};
 use crate::{
     api::{Api, Shared},
     authn::Identity,
-    body, log, negotiate,
+    body, exec, log, negotiate,
     path::{self, Part, Target, Unknown},
     query::Query,
     reply, verb,
@@ -103,7 +103,7 @@ async fn handle(State(api): State<Api>, request: Request) -> Response {
 }
 
 async fn answer(api: &Arc<Shared>, request: Request) -> Result<Response, ApiError> {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let Some(Identity::User(user)) = parts.extensions.get::<Identity>() else {
         return Err(ApiError::unauthorized());
     };
@@ -114,6 +114,12 @@ async fn answer(api: &Arc<Shared>, request: Request) -> Result<Response, ApiErro
     };
     let user = user.clone();
     let query = Query::parse(parts.uri.query().unwrap_or_default());
+    if let Target::Object { key, part: Part::Exec } = &target {
+        return match parts.method {
+            Method::GET | Method::POST => exec::exec(api, key, &query, &mut parts).await,
+            _ => Err(ApiError::method_not_allowed()),
+        };
+    }
     let Parts { method, headers, .. } = parts;
     let call = Call { headers, query, body };
     let _permit = api.admit_request()?;

@@ -42,7 +42,9 @@ impl Kubectl<'_> {
         command
             .args(words.split(' '))
             .env("KUBECONFIG", self.node.kubeconfig())
-            .env("HOME", self.home.path());
+            .env("HOME", self.home.path())
+            // Versions before 1.31 must be told.
+            .env("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", "true");
         command.current_dir(examples().join("tutorial")).output().unwrap()
     }
 
@@ -118,6 +120,28 @@ fn everyday(kubectl: &Kubectl) {
     assert_eq!(kubectl.ok("create namespace other"), "namespace/other created\n");
     kubectl.ok("create cronjob tick -n other --image=x --schedule=@hourly -- true");
     assert!(kubectl.ok("delete namespace other").contains("deleted"));
+}
+
+#[test]
+fn programs_run_in_containers_and_files_are_copied_with_every_kubectl() {
+    for program in kubectls() {
+        let node = Node::start(&[]);
+        let kubectl = Kubectl { program: &program, node: &node, home: tempfile::tempdir().unwrap() };
+        let sleeper = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  terminationGracePeriodSeconds: 0\n  \
+            containers: [{name: c, image: x, command: [sleep, '1000'], env: [{name: A, value: here}]}]\n";
+        let file = node.file("pod.yaml", sleeper);
+        kubectl.ok(&format!("apply -f {file}"));
+        kubectl.ok("wait --for=condition=Ready pod/p --timeout=60s");
+        assert_eq!(kubectl.ok("exec p -- printenv A"), "here\n", "{}", program.display());
+        assert_eq!(kubectl.output("exec p -- test 1 -gt 2").status.code(), Some(1));
+        let missing = kubectl.output("exec p -- no-such-program");
+        let missing = text(&missing.stderr);
+        assert!(missing.contains("executable file not found in $PATH"), "{}: {missing}", program.display());
+        let copy = node.file("copy.yaml", "");
+        kubectl.ok(&format!("cp {file} p:{copy}"));
+        assert_eq!(fs::read_to_string(&copy).unwrap(), sleeper, "{}", program.display());
+        kubectl.ok("delete pod p");
+    }
 }
 
 #[test]

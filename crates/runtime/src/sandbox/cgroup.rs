@@ -106,6 +106,19 @@ impl Drop for Cgroup {
     }
 }
 
+/// Moves this process into the groups of a container that runs, wherever it has some.
+pub(crate) fn join_running(pod_uid: &str, container: &str) -> io::Result<()> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    let hierarchies = [version_1(&mounts, "cpu"), version_1(&mounts, "memory"), version_2(&mounts)];
+    for hierarchy in hierarchies.into_iter().flatten() {
+        let dir = hierarchy.join(PARENT).join(pod_uid).join(container);
+        if dir.exists() {
+            fs::write(dir.join("cgroup.procs"), "0")?;
+        }
+    }
+    Ok(())
+}
+
 /// What has to be set, by controller; each in the words of version 2 and of version 1.
 fn settings(resources: &Resources) -> Vec<(&'static str, Vec<(Setting, Setting)>)> {
     let mut all = Vec::new();

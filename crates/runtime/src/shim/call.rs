@@ -17,18 +17,18 @@ use jiff::{SignedDuration, Timestamp};
 use rustix::{
     event::{Timespec, poll},
     io::Errno,
-    process::{Pid, PidfdFlags, Signal, chdir, pidfd_open, set_parent_process_death_signal, setsid},
-    stdio::{dup2_stderr, dup2_stdin, dup2_stdout},
-    thread::{ThreadNameSpaceType, move_into_thread_name_spaces, set_no_new_privs},
+    process::{Signal, set_parent_process_death_signal, setsid},
+    stdio::{dup2_stdin, dup2_stdout},
 };
 
 use super::{
+    enter,
     launch::{self, Failure, Settings},
     live::Live,
 };
 use crate::{
     journal::Said,
-    limits, processes, sandbox,
+    limits, processes,
     spec::{Call, Container},
     sys::{self, Ended, Fork},
 };
@@ -214,9 +214,9 @@ fn enter(argv: &[String], place: &Place<'_>, output: &OwnedFd, report: UnixStrea
         Ok(Fork::Parent(pid)) => {
             // Whoever waits for the report waits for all who could give it.
             drop(report);
-            return sys::reap(pid).map_or(1, |ended| ended.code.unwrap_or(128 + ended.signal.unwrap_or(0)));
+            return sys::reap(pid).map_or(1, |ended| ended.exit_code());
         }
-        Ok(Fork::Child) => become_program(argv, place.container, output, &report),
+        Ok(Fork::Child) => enter::become_program(argv, place.container, output.as_fd(), &report),
         Err(failure) => failure,
     };
     launch::tell_failure(&report, &failure);
@@ -235,59 +235,7 @@ fn join(place: &Place<'_>, output: &OwnedFd) -> io::Result<bool> {
         // As when the container was started.
         let _ = fs::write("/proc/self/oom_score_adj", score);
     }
-    let pid = Pid::from_raw(live.process.pid).ok_or(Errno::SRCH)?;
-    let process = pidfd_open(pid, PidfdFlags::empty())?;
-    let mut others = ThreadNameSpaceType::empty();
-    for (name, kind) in [
-        ("user", ThreadNameSpaceType::USER),
-        ("mnt", ThreadNameSpaceType::MOUNT),
-        ("pid", ThreadNameSpaceType::PROCESS_ID),
-    ] {
-        let of = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/{name}"));
-        others.set(kind, of(&live.process.pid.to_string())? != of("self")?);
-    }
-    if !others.is_empty() {
-        move_into_thread_name_spaces(process.as_fd(), others)?;
-    }
-    Ok(others.contains(ThreadNameSpaceType::PROCESS_ID))
-}
-
-/// Becomes the program. Returns only if that fails.
-fn become_program(argv: &[String], container: &Container, output: &OwnedFd, report: &UnixStream) -> Failure {
-    let prepare = || -> Result<(), (String, io::Error)> {
-        let step = |step: &str| {
-            let step = step.to_owned();
-            move |error: Errno| (step, io::Error::from(error))
-        };
-        match (&container.root, &container.identity) {
-            (Some(root), Some(identity)) => {
-                sandbox::privileges::assume(identity, root, container.no_new_privileges)
-                    .map_err(|(step, error)| (step.to_owned(), error))?;
-            }
-            (_, identity) => {
-                if let Some(identity) = identity {
-                    launch::assume(identity)
-                        .map_err(|error| (format!("run as user {}", identity.uid), error))?;
-                }
-                if container.no_new_privileges {
-                    set_no_new_privs(true).map_err(step("give up new privileges"))?;
-                }
-            }
-        }
-        chdir(&container.cwd).map_err(step(&format!("enter workingDir {:?}", container.cwd)))?;
-        // After the last change of user, which would undo it. Who waits for this process may have died before.
-        set_parent_process_death_signal(Some(Signal::KILL)).map_err(step("follow the shim"))?;
-        if launch::is_deaf(report) {
-            sys::exit_now(1);
-        }
-        sys::reset_signals();
-        sys::close_others_on_exec();
-        dup2_stderr(output).map_err(step("redirect the output"))
-    };
-    match prepare() {
-        Ok(()) => Failure::NotStarted(launch::execute_program(argv, &container.env)),
-        Err((step, error)) => Failure::NotStarted(format!("cannot {step}: {}", words(&error))),
-    }
+    enter::join(live.process.pid)
 }
 
 fn words(error: &io::Error) -> String {

@@ -145,8 +145,8 @@ pub(super) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((read, write))
 }
 
-/// Hands the file for the termination message to the shim.
-fn tell_message_file(report: &UnixStream, file: &File) -> io::Result<()> {
+/// Hands a file to whoever hears the report: that for the termination message to the shim.
+pub(super) fn tell_file(report: &UnixStream, file: &File) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     let files = [file.as_fd()];
@@ -165,7 +165,7 @@ pub(super) fn tell_failure(mut report: &UnixStream, failure: &Failure) {
     let _ = report.write_all(text.as_bytes());
 }
 
-/// Waits until the program is executed, or for the failure. Returns the file for the termination message.
+/// Waits until the program is executed, or for the failure. Returns the file that was handed over.
 pub(super) fn listen(mut report: &UnixStream) -> Result<Option<File>, Failure> {
     let deaf = |error: io::Error| {
         Failure::NotStarted(format!("cannot learn whether the container started: {error}"))
@@ -226,8 +226,7 @@ fn prepare(
         None => mounts::set_up(container, pod_dir).map_err(Failure::Refused)?,
     };
     if let Some(message) = message {
-        tell_message_file(report, &message)
-            .map_err(|error| failed("hand over the termination message", error))?;
+        tell_file(report, &message).map_err(|error| failed("hand over the termination message", error))?;
     }
     if let Some(sandbox) = sandbox {
         sandbox::privileges::assume(sandbox.identity, sandbox.root, container.no_new_privileges)

@@ -112,7 +112,7 @@ impl Live {
             self.log.finish(&mut output.lines);
         }
         let (ended, _) = self.ended.take().expect("a container finishes after its process has ended");
-        let code = ended.code.unwrap_or_else(|| 128 + ended.signal.unwrap_or(0));
+        let code = ended.exit_code();
         let message_bytes = limits::TERMINATION_MESSAGES_BYTES_MAX / pod.containers.len();
         let message_bytes = message_bytes.min(limits::TERMINATION_MESSAGE_BYTES_MAX);
         // A message that cannot be read is none.

@@ -10,10 +10,12 @@ use std::{
 
 use cronlet_image::{Digest, Store, archive};
 use cronlet_object::api::Pod;
-use cronlet_runtime::{Config, ImageConfig};
+use cronlet_runtime::{Config, ExecRequest, Execution, ImageConfig};
 use rustix::process::geteuid;
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt as _;
 
+use crate::exec::{outcome, request, within};
 use crate::node::{Node, config, container, exit_code, is_running, phase, pod, processes_with, state};
 
 crate::tests![
@@ -36,6 +38,8 @@ crate::tests![
     a_memory_limit_ends_a_container,
     a_hook_has_what_its_container_has_and_no_more,
     a_probe_in_a_container_ends_with_its_time,
+    a_program_that_is_run_has_what_its_container_has_and_no_more,
+    what_starts_in_a_container_does_not_show_it_the_program_of_the_host,
 ];
 
 const BUSYBOX: &str = "/bin/busybox";
@@ -65,7 +69,7 @@ fn layers() -> Vec<Vec<u8>> {
     header.set_size(busybox.len() as u64);
     header.set_mode(0o755);
     first.append_data(&mut header, "bin/busybox", busybox.as_slice()).unwrap();
-    let names = "sh cat echo ls ps id sleep mount umount unshare hostname touch kill true env pwd dd mkdir wc ip grep head tail rm readlink";
+    let names = "sh cat echo ls ps id sleep mount umount unshare hostname touch kill true env pwd dd mkdir wc ip grep head tail rm readlink tty";
     for name in names.split(' ') {
         let mut link = tar::Header::new_gnu();
         link.set_entry_type(tar::EntryType::Symlink);
@@ -383,4 +387,51 @@ fn a_probe_in_a_container_ends_with_its_time() {
     node.delete("p", 0);
     node.end("p");
     assert_eq!(processes_with(mark), 0);
+}
+
+fn a_program_that_is_run_has_what_its_container_has_and_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = node(dir.path());
+    let user = if geteuid().is_root() { json!({ "runAsUser": 1000, "runAsGroup": 1000 }) } else { json!({}) };
+    let script = format!("{{ {SELF}; }} && echo ready && exec sleep 1000");
+    node.create(&of_image("p", &script, json!({ "securityContext": user })));
+    node.wait("p", is_running);
+    let own = node.follow_until("p", "ready");
+    let run = |argv: &[&str]| within(async { outcome(node.runtime.exec(request(argv)).unwrap()).await });
+    let (output, errors, code) = run(&["sh", "-c", SELF]);
+    assert_eq!((format!("{output}ready\n"), errors.as_str(), code), (own, "", Some(0)));
+    // What is left behind ends with the container, whose first process becomes its parent.
+    let (output, ..) = run(&["sh", "-c", "sleep 1000 > /dev/null 2>&1 & echo done"]);
+    assert_eq!(output, "done\n");
+    let terminal = ExecRequest { tty: true, ..request(&["sh", "-c", "test -t 0 && tty && echo > $(tty)"]) };
+    within(async {
+        let Execution { mut stdout, mut exit, .. } = node.runtime.exec(terminal).unwrap();
+        let mut output = Vec::new();
+        // The end of a terminal is an error.
+        let _end = stdout.read_to_end(&mut output).await;
+        assert_eq!(String::from_utf8(output).unwrap(), "/dev/pts/0\r\n\r\n");
+        assert_eq!(exit.code().await, Some(0));
+    });
+    node.delete("p", 0);
+    node.end("p");
+}
+
+fn what_starts_in_a_container_does_not_show_it_the_program_of_the_host() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = node(dir.path());
+    // Tells of every program that is seen running and is not the image's.
+    let script = "echo ready
+        while :; do for p in /proc/[0-9]*; do /bin/readlink $p/exe; done; done | /bin/grep -v -x -F /bin/busybox";
+    // Where a program is looked for in many places, there is time to see who looks.
+    let path = format!("{}/bin", "/x:".repeat(30_000));
+    node.create(&of_image("p", script, json!({ "env": [{ "name": "PATH", "value": path }] })));
+    node.wait("p", is_running);
+    node.follow_until("p", "ready");
+    for _ in 0..20 {
+        let (.., code) = within(async { outcome(node.runtime.exec(request(&["true"])).unwrap()).await });
+        assert_eq!(code, Some(0));
+    }
+    node.delete("p", 0);
+    node.end("p");
+    assert_eq!(node.log("p"), "ready\n");
 }

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
 use bytes::Bytes;
-use cronlet_object::{Clock, Draft, Transaction, Write, api::Namespace};
-use cronlet_server::{Api, Identity, LogRequest, PodLogs, Version};
+use cronlet_object::{ApiError, Clock, Draft, Transaction, Write, api::Namespace};
+use cronlet_server::{Api, Identity, LogRequest, PodExec, PodLogs, Pods, Version};
 use cronlet_store::{Disk, SqliteDisk, Store};
 use futures_util::stream;
 use http::{HeaderMap, Method, Request, StatusCode, header};
@@ -107,8 +107,18 @@ impl Server {
         Server { log_requests, ..Server::over(Box::new(SqliteDisk::in_memory().unwrap()), logs).await }
     }
 
+    /// The same, where programs can be run in containers.
+    pub async fn with_exec(exec: PodExec) -> Self {
+        let disk = Box::new(SqliteDisk::in_memory().unwrap());
+        Server::of(disk, Pods { logs: quiet_logs(), exec }).await
+    }
+
     /// The same over another disk and with other logs.
     pub async fn over(disk: Box<dyn Disk>, logs: PodLogs) -> Self {
+        Server::of(disk, Pods { logs, exec: no_exec() }).await
+    }
+
+    async fn of(disk: Box<dyn Disk>, pods: Pods) -> Self {
         let store = Store::open(disk).unwrap();
         let mut namespace = Namespace::default();
         namespace.metadata.name = Some("default".into());
@@ -117,7 +127,7 @@ impl Server {
         store.commit(Transaction { writes, ..Transaction::default() }).await.unwrap();
         let version =
             Version { cronlet: "0.1.0".into(), commit: String::new(), platform: "linux/amd64".into() };
-        let api = Api::new(store, Arc::new(Still(now())), 7, logs, &version);
+        let api = Api::new(store, Arc::new(Still(now())), 7, pods, &version);
         Server { api, log_requests: Arc::default() }
     }
 
@@ -165,6 +175,11 @@ impl Server {
         let request = request(method, path).header(header::CONTENT_TYPE, content_type);
         self.send(request.body(body.into()).unwrap()).await
     }
+}
+
+/// Where no program can be run.
+fn no_exec() -> PodExec {
+    Arc::new(|_| Err(ApiError::bad_request("there are no containers")))
 }
 
 /// Logs without a line.

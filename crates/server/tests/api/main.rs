@@ -4,6 +4,7 @@
 mod create;
 mod delete;
 mod edges;
+mod exec;
 mod faults;
 mod harness;
 mod kubectl;

@@ -225,7 +225,7 @@ fn both<'a>(
     old.and_then(|state| state.container(name)).zip(new.and_then(|state| state.container(name)))
 }
 
-/// What hooks and probes complained about.
+/// What hooks and probes complained about, and limits that are not kept.
 fn health(container: &ContainerStatus, old: Option<&State>, new: Option<&State>) -> Vec<ReportedEvent> {
     let Some((old, new)) = both(&container.name, old, new) else { return Vec::new() };
     let Some(attempt) = &new.current else { return Vec::new() };
@@ -245,6 +245,14 @@ fn health(container: &ContainerStatus, old: Option<&State>, new: Option<&State>)
             Said::Success => return notes,
         };
         notes.push(note(EventType::Warning, "Unhealthy", message));
+    }
+    if let Some(why) = now.unlimited.as_ref().filter(|_| before.unlimited.is_none()) {
+        let message = format!(
+            "Container {} is not held to its limits, as it can have no control group ({why}): run the node as root, or \
+             without limits",
+            container.name
+        );
+        notes.push(note(EventType::Warning, "LimitsNotKept", message));
     }
     let failed = |before: Option<bool>, now: Option<bool>| now == Some(false) && before != now;
     if failed(before.post_start, now.post_start) {

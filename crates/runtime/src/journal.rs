@@ -87,6 +87,15 @@ pub enum Event {
         #[serde(default)]
         firm: bool,
     },
+    /// A container runs that is not held to its limits.
+    Unlimited {
+        /// The container.
+        container: String,
+        /// How often it had been started before.
+        attempt: u32,
+        /// Why not.
+        message: String,
+    },
     /// A hook of a container has ended.
     Hooked {
         /// The container.

@@ -52,11 +52,11 @@ pub struct Attempt {
     pub started: Timestamp,
     /// How and when it ended.
     pub exit: Option<(Timestamp, Exit)>,
-    /// What its hooks and probes said.
+    /// How it does.
     pub health: Health,
 }
 
-/// What hooks and probes said about one attempt. Of each probe, what it said last often enough to be believed.
+/// How one attempt does besides running: what its hooks and probes said, and what it lacks. Of each probe, what it said last often enough to be believed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Health {
     /// Whether `postStart` succeeded.
@@ -73,6 +73,8 @@ pub struct Health {
     pub complaints: u32,
     /// The latest of these.
     pub complaint: Option<(ProbeKind, Said)>,
+    /// Why it is not held to its limits.
+    pub unlimited: Option<String>,
 }
 
 /// Why a container is ended although its pod goes on.
@@ -165,6 +167,9 @@ impl State {
             }),
             Event::Killing { container, until, firm } => {
                 self.change(container, |c| c.killing = Some(Killing { until: *until, firm: *firm }));
+            }
+            Event::Unlimited { container, attempt, message } => {
+                self.attend(container, *attempt, |health| health.unlimited = Some(message.clone()));
             }
             Event::Hooked { container, attempt, hook, failure } => {
                 self.attend(container, *attempt, |health| health.hooked(*hook, failure.is_none()));

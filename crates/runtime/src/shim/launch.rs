@@ -47,6 +47,8 @@ pub(super) struct Launched {
     pub(super) message: Option<File>,
     /// What it is held to, if it has limits.
     pub(super) cgroup: Option<Cgroup>,
+    /// Why it is not held to the limits that it has.
+    pub(super) unlimited: Option<String>,
 }
 
 /// What a container with an image is started in.
@@ -55,6 +57,7 @@ struct Sandbox<'a> {
     identity: &'a Identity,
     place: Place,
     cgroup: Option<Cgroup>,
+    unlimited: Option<String>,
 }
 
 /// Why a container's program was not executed.
@@ -110,8 +113,10 @@ pub(super) fn launch(
         Ok(message) => {
             // It cannot be reaped before this process does it, so that `/proc` has it even if it has ended.
             let ticks = processes::start_ticks(pid).unwrap_or(0);
-            let cgroup = sandbox.and_then(|sandbox| sandbox.cgroup);
-            Ok(Launched { process: Process { pid, ticks }, stdout, stderr, message, cgroup })
+            let process = Process { pid, ticks };
+            let (cgroup, unlimited) =
+                sandbox.map(|sandbox| (sandbox.cgroup, sandbox.unlimited)).unwrap_or_default();
+            Ok(Launched { process, stdout, stderr, message, cgroup, unlimited })
         }
         Err(failure) => {
             // It has nothing left to do but to exit.
@@ -125,9 +130,13 @@ impl<'a> Sandbox<'a> {
     fn of(pod: &Pod, container: &'a Container, pod_dir: &Path) -> io::Result<Option<Sandbox<'a>>> {
         let (Some(root), Some(identity)) = (&container.root, &container.identity) else { return Ok(None) };
         let place = Place::make(pod_dir, &container.name)?;
-        // Where the node may not make groups, limits are not kept: the alternative is that nothing runs.
-        let cgroup = Cgroup::make(&pod.uid, &container.name, &root.resources).unwrap_or_default();
-        Ok(Some(Sandbox { root, identity, place, cgroup }))
+        // Where the node may not make groups, limits are not kept, and an event says so: the alternative is that nothing
+        // runs.
+        let (cgroup, unlimited) = match Cgroup::make(&pod.uid, &container.name, &root.resources) {
+            Ok(cgroup) => (cgroup, None),
+            Err(error) => (None, Some(words(&error))),
+        };
+        Ok(Some(Sandbox { root, identity, place, cgroup, unlimited }))
     }
 }
 

@@ -42,6 +42,8 @@ pub(super) struct Live {
     /// The file of its termination message, if it has one.
     message: Option<File>,
     cgroup: Option<Cgroup>,
+    /// Why it is not held to the limits that it has, until that is written down.
+    unlimited: Option<String>,
     /// How its process ended, and until when to wait for what it left behind.
     ended: Option<(Ended, Timestamp)>,
 }
@@ -67,9 +69,9 @@ impl Live {
             .map_err(|message| Failure::Refused(Refused { volume: String::new(), message }))?;
         let launched = launch::launch(pod, container, pod_dir, settings)?;
         let output = |pipe, stream| Output { pipe: Some(pipe), lines: Lines::new(stream) };
-        let Launched { process, stdout, stderr, message, cgroup } = launched;
+        let Launched { process, stdout, stderr, message, cgroup, unlimited } = launched;
         let outputs = vec![output(stdout, Stream::Stdout), output(stderr, Stream::Stderr)];
-        Ok(Live { process, attempt, log, outputs, message, cgroup, ended: None })
+        Ok(Live { process, attempt, log, outputs, message, cgroup, unlimited, ended: None })
     }
 
     /// The outputs that are open, with their positions.
@@ -88,6 +90,11 @@ impl Live {
     /// What it is held to, if it has limits.
     pub(super) fn cgroup(&self) -> Option<&Cgroup> {
         self.cgroup.as_ref()
+    }
+
+    /// Why it is not held to the limits that it has. Told once.
+    pub(super) fn take_unlimited(&mut self) -> Option<String> {
+        self.unlimited.take()
     }
 
     /// Remembers how its process ended.

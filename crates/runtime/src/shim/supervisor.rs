@@ -216,11 +216,15 @@ impl<'a> Supervisor<'a> {
             Live::start(self.pod, &self.pod.containers[position], attempt, self.dir, &self.settings)
         });
         match started {
-            Ok(live) => {
+            Ok(mut live) => {
                 let (pid, ticks) = (live.process.pid, live.process.ticks);
+                let unlimited = live.take_unlimited();
                 self.live[position] = Some(live);
                 self.has_children = true;
-                self.record(Event::Started { container, attempt, pid, ticks });
+                self.record(Event::Started { container: container.clone(), attempt, pid, ticks });
+                if let Some(message) = unlimited {
+                    self.record(Event::Unlimited { container, attempt, message });
+                }
                 self.begin_care(position);
             }
             Err(Failure::Refused(Refused { volume, message })) => {

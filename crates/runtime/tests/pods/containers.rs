@@ -36,6 +36,7 @@ crate::tests![
     an_image_that_is_never_pulled_is_waited_for,
     a_pull_that_fails_is_told_and_backs_off,
     a_memory_limit_ends_a_container,
+    a_limit_that_cannot_be_kept_is_told,
     a_hook_has_what_its_container_has_and_no_more,
     a_probe_in_a_container_ends_with_its_time,
     a_program_that_is_run_has_what_its_container_has_and_no_more,
@@ -349,6 +350,26 @@ fn a_memory_limit_ends_a_container() {
 /// What a process can tell about where it is and what it may do.
 const SELF: &str = "cat /etc/motd; id; pwd; echo $ORIGIN; grep -E '^(Cap|Seccomp:|NoNewPrivs|Groups)' /proc/self/status;
     for n in mnt pid user ipc uts net; do readlink /proc/self/ns/$n; done; ls /proc/1/root; ls /proc/self/fd | wc -l";
+
+fn a_limit_that_cannot_be_kept_is_told() {
+    if geteuid().is_root() {
+        println!("not run: a_limit_that_cannot_be_kept_is_told needs a user who is not root");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = node(dir.path());
+    node.create(&of_image("p", "sleep 1000", json!({ "resources": { "limits": { "memory": "16Mi" } } })));
+    node.wait("p", is_running);
+    let is_told = |node: &Node| node.events("p").iter().any(|(reason, _)| *reason == "LimitsNotKept");
+    while !is_told(&node) {
+        node.next();
+    }
+    node.delete("p", 0);
+    node.end("p");
+    node.create(&of_image("q", "true", json!({})));
+    node.end("q");
+    assert!(node.events("q").iter().all(|(reason, _)| *reason != "LimitsNotKept"));
+}
 
 fn a_hook_has_what_its_container_has_and_no_more() {
     let dir = tempfile::tempdir().unwrap();

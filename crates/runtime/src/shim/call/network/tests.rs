@@ -177,3 +177,22 @@ fn a_long_name_of_a_service_keeps_its_length() {
     let question = question(&"x".repeat(300));
     assert_eq!(question[..8], [0, 0, 0, 1, 0x2f, 0x0a, 0xac, 0x02]);
 }
+
+proptest::proptest! {
+    /// Whatever a container answers, something is made of it.
+    #[test]
+    fn no_answer_is_too_strange(
+        body in proptest::collection::vec(proptest::num::u8::ANY, 0..64),
+        code in "[ -~]{0,8}",
+        location in "[ -~]{0,64}",
+    ) {
+        let headers = |name: HeaderName, value: &str| {
+            HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())])
+        };
+        let _any = verdict(&headers(HeaderName::from_static("grpc-status"), &code), &body);
+        if let Some(next) = redirected(&get(80, "/"), &headers(LOCATION, &location)) {
+            assert_eq!(next.host, "127.0.0.1");
+            assert!(next.path.starts_with('/'));
+        }
+    }
+}

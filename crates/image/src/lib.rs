@@ -23,5 +23,7 @@ mod store;
 pub use digest::Digest;
 pub use error::{Error, Result};
 pub use reference::{DEFAULT_REGISTRY, Reference};
-pub use registry::{Credentials, OnProgress, Progress, Registry, docker_credentials};
+pub use registry::{
+    Credentials, OnProgress, Progress, Registry, docker_credentials, forget_credentials, keep_credentials,
+};
 pub use store::{Freed, Image, Listed, Store};

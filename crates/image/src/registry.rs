@@ -11,12 +11,12 @@ use std::{
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use oci_client::{
-    Client,
+    Client, RegistryOperation,
     client::{ClientConfig, ClientProtocol},
     secrets::RegistryAuth,
 };
 
-pub use self::credentials::{Credentials, docker_credentials};
+pub use self::credentials::{Credentials, docker_credentials, forget_credentials, keep_credentials};
 use self::fault::explain;
 use crate::{
     Digest, Error, Image, Reference, Result, Store,
@@ -115,6 +115,26 @@ impl Registry {
             return Err(Error::Transfer { image: reference.to_string(), cause: cause.to_owned() });
         }
         remote.push(store, &manifest, bytes, on_progress).await
+    }
+
+    /// Asks a registry, as `host` or `host:port`, whether it takes these credentials.
+    ///
+    /// # Errors
+    /// If it does not, or cannot be reached.
+    pub async fn check(&self, registry: &str, credentials: &Credentials) -> Result<()> {
+        // Credentials are for repositories. Whether there is one of this name does not matter.
+        let reference: Reference = format!("{registry}/library/hello-world").parse()?;
+        let Remote { client, auth, image, .. } = self.remote(&reference, Some(credentials))?;
+        let token = client.auth(&image, &auth, RegistryOperation::Pull).await;
+        if token.map_err(|error| explain(&reference, error))?.is_some() {
+            return Ok(());
+        }
+        // Without tokens, the credentials come with each request.
+        match client.list_tags(&image, &auth, Some(1), None).await.map_err(|error| explain(&reference, error))
+        {
+            Ok(_) | Err(Error::NotInRegistry { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     fn remote(&self, reference: &Reference, credentials: Option<&Credentials>) -> Result<Remote> {
@@ -266,10 +286,7 @@ impl Remote {
         on_progress: OnProgress,
     ) -> Result<()> {
         let refused = |e| explain(&self.reference, e);
-        self.client
-            .auth(&self.image, &self.auth, oci_client::RegistryOperation::Push)
-            .await
-            .map_err(refused)?;
+        self.client.auth(&self.image, &self.auth, RegistryOperation::Push).await.map_err(refused)?;
         let mut blobs = distinct(&manifest.layers);
         blobs.push(&manifest.config);
         stream::iter(blobs)

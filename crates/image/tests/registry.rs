@@ -8,7 +8,8 @@ mod world;
 use std::{path::Path, process::Command, sync::Arc};
 
 use cronlet_image::{
-    Credentials, Digest, Error, OnProgress, Reference, Registry, archive, archive::Format, docker_credentials,
+    Credentials, Digest, Error, OnProgress, Reference, Registry, archive, archive::Format,
+    docker_credentials, forget_credentials, keep_credentials,
 };
 
 use self::world::{PASSWORD, USER, World, busybox_archive, found, nobody, store};
@@ -261,6 +262,46 @@ fn what_docker_login_stored_is_found_by_registry() {
                      "https://index.docker.io/v1/":{"auth":"aHViOng="}}}"#;
     std::fs::write(dir.path().join("config.json"), config).unwrap();
     execute_alone(TEST, &[(CHILD, Path::new("1")), ("DOCKER_CONFIG", dir.path())]);
+}
+
+#[test]
+fn what_is_kept_is_found_again_and_can_be_forgotten() {
+    const CHILD: &str = "CRONLET_TEST_WRITES_DOCKER_CONFIG";
+    const TEST: &str = "what_is_kept_is_found_again_and_can_be_forgotten";
+    let kept = |user: &str| Credentials { user: user.to_owned(), password: "pass:word".to_owned() };
+    if let Some(config) = std::env::var_os(CHILD) {
+        for registry in ["localhost:5000", "docker.io"] {
+            assert_eq!(keep_credentials(registry, &kept("me")).unwrap(), Path::new(&config));
+            assert_eq!(docker_credentials(registry), Some(kept("me")));
+        }
+        assert!(forget_credentials("docker.io").unwrap() && !forget_credentials("docker.io").unwrap());
+        assert_eq!(docker_credentials("docker.io"), None);
+        assert_eq!(docker_credentials("localhost:5000"), Some(kept("me")));
+        // What helpers keep is theirs to change.
+        std::fs::write(&config, r#"{"credsStore":"pass"}"#).unwrap();
+        let refused = keep_credentials("docker.io", &kept("x")).unwrap_err().to_string();
+        assert!(refused.contains("the helper `pass`; use `docker login`"), "{refused}");
+        std::fs::write(&config, r#"{"HttpHeaders":{"a":"b"},"auths":{"other":{}}}"#).unwrap();
+        keep_credentials("x.example", &kept("x")).unwrap();
+        let config: serde_json::Value = serde_json::from_slice(&std::fs::read(&config).unwrap()).unwrap();
+        assert_eq!((&config["HttpHeaders"]["a"], config["auths"]["other"].is_object()), (&"b".into(), true));
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (docker, config) = (dir.path().join("docker"), dir.path().join("docker/config.json"));
+    execute_alone(TEST, &[(CHILD, &config), ("DOCKER_CONFIG", &docker)]);
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(config).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_registry_says_whether_it_takes_credentials() {
+    let Some(world) = World::start("a_registry_says_whether_it_takes_credentials") else { return };
+    let registry = Registry::default();
+    registry.check(&world.address, &world.credentials).await.unwrap();
+    let wrong = Credentials { password: "wrong".to_owned(), ..world.credentials.clone() };
+    let refused = registry.check(&world.address, &wrong).await.unwrap_err();
+    assert!(matches!(refused, Error::AccessDenied { .. }), "{refused}");
 }
 
 /// Executes one test in a process of its own: the environment of one with threads cannot be changed.

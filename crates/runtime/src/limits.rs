@@ -91,6 +91,10 @@ pub const POLL_EVENTS_MAX: usize = 256;
 
 /// How often the same complaint of a probe is written down, in seconds: each goes into the journal.
 pub const COMPLAINT_SECONDS: i64 = 60;
+/// How often another complaint of the same probe is, in seconds: some never say the same twice.
+pub const COMPLAINT_CHANGE_SECONDS: i64 = 10;
+/// How much of a complaint is written down, in bytes.
+pub const COMPLAINT_BYTES_MAX: usize = 1024;
 
 /// How much is kept of what a probe or a hook hears, in bytes (the kubelet's).
 pub const CALL_OUTPUT_BYTES_MAX: usize = 10 * 1024;

@@ -132,13 +132,14 @@ impl Worker {
         changes
     }
 
-    /// Whether a complaint is worth writing down: it is new, or the same has been said for long.
+    /// Whether a complaint is worth writing down: none was, or it is another one, or the same has been said for long.
     fn is_news(&self, said: &Said, now: Timestamp) -> bool {
-        *said != Said::Success
-            && self.told.as_ref().is_none_or(|(before, at)| {
-                before != said
-                    || now.duration_since(*at) >= SignedDuration::from_secs(limits::COMPLAINT_SECONDS)
-            })
+        if *said == Said::Success {
+            return false;
+        }
+        let Some((before, at)) = &self.told else { return true };
+        let pause = if before == said { limits::COMPLAINT_SECONDS } else { limits::COMPLAINT_CHANGE_SECONDS };
+        now.duration_since(*at) >= SignedDuration::from_secs(pause)
     }
 }
 
@@ -231,8 +232,8 @@ mod tests {
         // A success in between makes the failures start over; a call that was not made changes nothing.
         assert_eq!(prober.hear(kind, &Said::Success, at(5)), None);
         assert_eq!(prober.hear(kind, &failure("no"), at(6)), None);
-        assert_eq!(prober.hear(kind, &Said::Unknown("gone".into()), at(7)), TOLD);
-        assert_eq!(prober.hear(kind, &failure("no"), at(8)), TOLD);
+        assert_eq!(prober.hear(kind, &Said::Unknown("gone".into()), at(7)), None);
+        assert_eq!(prober.hear(kind, &failure("no"), at(8)), None);
         assert_eq!(prober.hear(kind, &failure("no"), at(9)), BELIEVED);
     }
 
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_complaint_is_told_once_a_minute() {
+    fn the_same_complaint_is_told_once_a_minute_and_another_one_sooner() {
         let mut prober = prober(&[ProbeKind::Readiness]);
         let told = |prober: &mut Prober, second, text: &str| {
             prober.hear(ProbeKind::Readiness, &failure(text), at(second)).is_some()
@@ -254,6 +255,7 @@ mod tests {
         assert!(told(&mut prober, 0, "a"));
         assert!(!told(&mut prober, 59, "a"));
         assert!(told(&mut prober, 60, "a"));
-        assert!(told(&mut prober, 61, "b"));
+        assert!(!told(&mut prober, 69, "b"));
+        assert!(told(&mut prober, 70, "c"));
     }
 }

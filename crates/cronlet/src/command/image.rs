@@ -1,5 +1,7 @@
 //! `cronlet image`: the images of this machine, in the node's own store, whether a node runs or not.
 
+mod login;
+
 use std::{
     fs::File,
     io::{self, BufWriter, IsTerminal, Write},
@@ -10,7 +12,10 @@ use std::{
 
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
-use cronlet_image::{OnProgress, Progress, Reference, Registry, Store, archive, docker_credentials};
+use cronlet_image::{
+    DEFAULT_REGISTRY, OnProgress, Progress, Reference, Registry, Store, archive, docker_credentials,
+    forget_credentials,
+};
 use serde_json::json;
 
 use super::block_on;
@@ -40,6 +45,14 @@ enum What {
     Push {
         /// Its name
         image: Reference,
+    },
+    /// Keep user and password for a registry where docker keeps them, too
+    Login(login::Login),
+    /// Forget user and password for a registry
+    Logout {
+        /// The registry, as HOST or HOST:PORT
+        #[arg(default_value = DEFAULT_REGISTRY)]
+        registry: String,
     },
     /// Give an image one more name
     Tag {
@@ -116,6 +129,11 @@ pub fn run(arguments: &Image) -> anyhow::Result<ExitCode> {
             let credentials = docker_credentials(image.registry());
             block_on(async { Ok(registry.push(&store, image, credentials.as_ref(), progress()).await?) })?;
             print::out(&format!("{image} pushed\n"))?;
+        }
+        What::Login(login) => login::run(login, &registry)?,
+        What::Logout { registry } => {
+            let known = forget_credentials(login::name(registry))?;
+            print::out(if known { "forgotten\n" } else { "there was nothing to forget\n" })?;
         }
         What::Tag { image, name } => store.tag(image, name)?,
         What::Import { file, name } => {

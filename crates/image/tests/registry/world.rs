@@ -22,7 +22,8 @@ pub struct World {
     pub store: Store,
     pub credentials: Credentials,
     registry: Child,
-    address: String,
+    /// Host and port of the registry.
+    pub address: String,
 }
 
 impl Drop for World {

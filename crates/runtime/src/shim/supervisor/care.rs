@@ -159,7 +159,11 @@ impl Supervisor<'_> {
     pub(super) fn call_ended(&mut self, pid: i32, ended: &Ended) {
         let Some(index) = self.care.calls.iter().position(|call| call.calling.pid == pid) else { return };
         let UnderWay { container, purpose, calling } = self.care.calls.remove(index);
-        let said = calling.finish(ended, &mut self.buffer);
+        let said = match calling.finish(ended, &mut self.buffer) {
+            Said::Success => Said::Success,
+            Said::Failure(text) => Said::Failure(shortened(text)),
+            Said::Unknown(text) => Said::Unknown(shortened(text)),
+        };
         self.answered(container, purpose, said);
     }
 
@@ -204,4 +208,11 @@ impl Supervisor<'_> {
 fn hook_timeout(call: &Call) -> Option<Duration> {
     let over_network = matches!(call, Call::HttpGet(_));
     over_network.then(|| Duration::from_secs(limits::HOOK_HTTP_SECONDS_MAX.into()))
+}
+
+/// The beginning of a complaint, which is all of it in most cases.
+fn shortened(mut text: String) -> String {
+    let end = text.floor_char_boundary(limits::COMPLAINT_BYTES_MAX);
+    text.truncate(end);
+    text
 }

@@ -219,7 +219,9 @@ impl<'a> View<'a> {
         }
         let Some((_, exit)) = container.exit() else { return Need::Start };
         let policy = if role == Role::Sidecar { RestartPolicy::Always } else { self.spec.restart_policy };
-        let failed_probe = matches!(container.condemned(), Some(Condemned::Probe(_)));
+        // Unless it ended by itself at the same time.
+        let failed_probe =
+            container.killing.is_some() && matches!(container.condemned(), Some(Condemned::Probe(_)));
         let again = match (role, policy) {
             // Whatever exit code it makes of it.
             (_, RestartPolicy::Always | RestartPolicy::OnFailure) if failed_probe => true,

@@ -105,6 +105,9 @@ pub const CALL_REDIRECTS_MAX: usize = 10;
 /// How much longer than its own time a call over the network is waited for before its process is ended.
 pub const CALL_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long a program that a probe or a hook executes may take to be executed.
+pub const CALL_START_PATIENCE: Duration = Duration::from_secs(5);
+
 /// How long a hook that makes an HTTP request may wait for the answer, in seconds.
 pub const HOOK_HTTP_SECONDS_MAX: u32 = 60;
 

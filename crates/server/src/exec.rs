@@ -25,12 +25,15 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     sync::mpsc::{self, Sender},
     task::{AbortHandle, JoinSet, spawn_blocking},
-    time::timeout,
+    time::{interval, timeout},
 };
 
 use crate::{
     api::Shared,
-    limits::{EXEC_DRAIN_TIME_MAX, EXEC_FRAMES_MAX, EXEC_MESSAGE_BYTES_MAX, EXEC_READ_BYTES},
+    limits::{
+        EXEC_DRAIN_BYTES_MAX, EXEC_DRAIN_TIME_MAX, EXEC_FRAMES_MAX, EXEC_MESSAGE_BYTES_MAX,
+        EXEC_PING_INTERVAL, EXEC_READ_BYTES,
+    },
     log,
     query::Query,
 };
@@ -204,8 +207,11 @@ async fn attend(
     let mut taking = tokio::spawn(take_input(input, wanted.stdin.then_some(stdin), resize, can_half_close));
     let _aborting = Aborting(taking.abort_handle());
     let mut is_open = true;
+    let mut ping = interval(EXEC_PING_INTERVAL);
     let code = loop {
         tokio::select! {
+            // Also whoever takes no input any more notices in that way that the client has gone.
+            _ = ping.tick() => client.send(Message::Ping(Bytes::new())).await.ok()?,
             frame = outgoing.recv(), if is_open => match frame {
                 Some(frame) => client.send(frame).await.ok()?,
                 None => is_open = false,
@@ -214,8 +220,14 @@ async fn attend(
             _ = &mut taking => return None,
         }
     };
-    // What it left behind may hold its output open, and is not waited for.
-    while let Ok(Some(frame)) = timeout(EXEC_DRAIN_TIME_MAX, outgoing.recv()).await {
+    // What it left behind may hold its output open or go on writing, and is not waited for.
+    let mut drained = 0;
+    while drained < EXEC_DRAIN_BYTES_MAX
+        && let Ok(Some(frame)) = timeout(EXEC_DRAIN_TIME_MAX, outgoing.recv()).await
+    {
+        if let Message::Binary(bytes) = &frame {
+            drained += bytes.len();
+        }
         client.send(frame).await.ok()?;
     }
     Some(code)

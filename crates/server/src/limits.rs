@@ -67,3 +67,7 @@ pub const EXEC_READ_BYTES: usize = 32 << 10;
 pub const EXEC_FRAMES_MAX: usize = 8;
 /// How long output may keep away after a program's end that something holds open which it left behind.
 pub const EXEC_DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
+/// How much output is still sent after a program's end, in bytes: more than pipes and queues hold of its own.
+pub const EXEC_DRAIN_BYTES_MAX: usize = 1 << 20;
+/// How often a client that runs a program is asked whether it is there.
+pub const EXEC_PING_INTERVAL: Duration = Duration::from_secs(10);

@@ -4,7 +4,8 @@
 //! process into each costs milliseconds. Where the node may not make groups, containers run without limits.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -106,17 +107,14 @@ impl Drop for Cgroup {
     }
 }
 
-/// Moves this process into the groups of a container that runs, wherever it has some.
-pub(crate) fn join_running(pod_uid: &str, container: &str) -> io::Result<()> {
+/// The files by which a process moves into the groups of a container that runs, wherever it has some: by writing `0`.
+pub(crate) fn open_running(pod_uid: &str, container: &str) -> io::Result<Vec<File>> {
     let mounts = fs::read_to_string("/proc/self/mountinfo")?;
     let hierarchies = [version_1(&mounts, "cpu"), version_1(&mounts, "memory"), version_2(&mounts)];
-    for hierarchy in hierarchies.into_iter().flatten() {
-        let dir = hierarchy.join(PARENT).join(pod_uid).join(container);
-        if dir.exists() {
-            fs::write(dir.join("cgroup.procs"), "0")?;
-        }
-    }
-    Ok(())
+    let dirs = hierarchies.into_iter().flatten().map(|root| root.join(PARENT).join(pod_uid).join(container));
+    let files =
+        dirs.filter(|dir| dir.exists()).map(|dir| File::options().write(true).open(dir.join("cgroup.procs")));
+    files.collect()
 }
 
 /// What has to be set, by controller; each in the words of version 2 and of version 1.

@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use rustix::{
     event::{Timespec, poll},
     io::Errno,
-    process::{Signal, set_parent_process_death_signal, setsid},
+    process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, set_parent_process_death_signal, setsid},
     stdio::{dup2_stdin, dup2_stdout},
 };
 
@@ -69,7 +69,7 @@ impl Calling {
         let (output, child_output) = launch::pipe().map_err(|error| words(&error))?;
         let (pid, program) = match call {
             Call::Impossible { message } => return Err(message.clone()),
-            Call::Exec { argv } => (execute(argv, place, child_output)?, Some(argv.join(" "))),
+            Call::Exec { argv } => (execute(argv, timeout, place, child_output)?, Some(argv.join(" "))),
             other => (ask(other, timeout, &child_output)?, None),
         };
         // What is asked over the network notices by itself, and says at what.
@@ -120,7 +120,8 @@ impl Calling {
 
     /// What came of it, now that its process has ended.
     pub(super) fn finish(mut self, ended: &Ended, buffer: &mut [u8]) -> Said {
-        while self.listen(buffer) {}
+        // What it left behind may go on writing.
+        while self.text.len() < limits::CALL_OUTPUT_BYTES_MAX && self.listen(buffer) {}
         let text = || String::from_utf8_lossy(&self.text).into_owned();
         match (ended.code, &self.program) {
             _ if self.timed_out => Said::Failure(match &self.program {
@@ -128,6 +129,8 @@ impl Calling {
                 None => "timed out".to_owned(),
             }),
             (Some(0), _) => Said::Success,
+            // Not by its own doing: its container may be about to end, and the kernel ends it first.
+            _ if ended.signal == Some(Signal::KILL.as_raw()) => Said::Unknown("it was killed".to_owned()),
             (Some(FAILED), None) | (_, Some(_)) => Said::Failure(text()),
             (_, None) => Said::Unknown(text()),
         }
@@ -178,8 +181,17 @@ fn settle(output: &OwnedFd) -> io::Result<()> {
 }
 
 /// Executes a program in a container that runs, as the container's user.
-fn execute(argv: &[String], place: &Place<'_>, output: OwnedFd) -> Result<i32, String> {
+fn execute(
+    argv: &[String],
+    timeout: Option<Duration>,
+    place: &Place<'_>,
+    output: OwnedFd,
+) -> Result<i32, String> {
     let (report, child_report) = UnixStream::pair().map_err(|error| words(&error))?;
+    // The container may hold its process up before the program is executed, and must not hold the shim up.
+    let patience =
+        timeout.map_or(limits::CALL_START_PATIENCE, |timeout| timeout.min(limits::CALL_START_PATIENCE));
+    report.set_read_timeout(Some(patience)).map_err(|error| words(&error))?;
     let pid = match sys::fork().map_err(|error| words(&error))? {
         Fork::Parent(pid) => pid,
         Fork::Child => {
@@ -193,8 +205,8 @@ fn execute(argv: &[String], place: &Place<'_>, output: OwnedFd) -> Result<i32, S
     match launch::listen(&report) {
         Ok(_) => Ok(pid),
         Err(Failure::NotStarted(message) | Failure::Refused(crate::mounts::Refused { message, .. })) => {
-            // It has nothing left to do but to exit.
-            let _ = sys::reap(pid);
+            // It is reaped like any other child, when it has ended.
+            processes::signal_group(pid, Signal::KILL);
             Err(format!("failed to exec in container: {message}"))
         }
     }
@@ -214,7 +226,12 @@ fn enter(argv: &[String], place: &Place<'_>, output: &OwnedFd, report: UnixStrea
         Ok(Fork::Parent(pid)) => {
             // Whoever waits for the report waits for all who could give it.
             drop(report);
-            return sys::reap(pid).map_or(1, |ended| ended.exit_code());
+            let ended = sys::reap(pid);
+            if ended.as_ref().is_ok_and(|ended| ended.signal == Some(Signal::KILL.as_raw())) {
+                // So that the shim can tell.
+                processes::signal(getpid().as_raw_pid(), Signal::KILL);
+            }
+            return ended.map_or(1, |ended| ended.exit_code());
         }
         Ok(Fork::Child) => enter::become_program(argv, place.container, output.as_fd(), &report),
         Err(failure) => failure,
@@ -235,7 +252,9 @@ fn join(place: &Place<'_>, output: &OwnedFd) -> io::Result<bool> {
         // As when the container was started.
         let _ = fs::write("/proc/self/oom_score_adj", score);
     }
-    enter::join(live.process.pid)
+    // It is not reaped, so that it is still that process.
+    let pid = Pid::from_raw(live.process.pid).ok_or(Errno::SRCH)?;
+    enter::join(live.process.pid, pidfd_open(pid, PidfdFlags::empty())?.as_fd())
 }
 
 fn words(error: &io::Error) -> String {

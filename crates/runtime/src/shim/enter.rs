@@ -2,18 +2,13 @@
 
 use std::{
     fs, io,
-    os::{
-        fd::{AsFd, BorrowedFd},
-        unix::net::UnixStream,
-    },
+    os::{fd::BorrowedFd, unix::net::UnixStream},
 };
 
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
-    process::{
-        DumpableBehavior, Pid, PidfdFlags, Signal, chdir, pidfd_open, set_dumpable_behavior,
-        set_parent_process_death_signal,
-    },
+    process::{DumpableBehavior, Signal, chdir, set_dumpable_behavior, set_parent_process_death_signal},
     stdio::dup2_stderr,
     thread::{ThreadNameSpaceType, move_into_thread_name_spaces, set_no_new_privs},
 };
@@ -21,13 +16,12 @@ use rustix::{
 use super::launch::{self, Failure};
 use crate::{sandbox, spec::Container, sys};
 
-/// Moves this process into the namespaces of a container, by one of its processes. Whether its process namespace is
-/// another one: that is for the children of this process alone.
-pub(super) fn join(pid: i32) -> io::Result<bool> {
+/// Moves this process into the namespaces of a container, by its process: the ID, and a descriptor of it. Whether its
+/// process namespace is another one: that is for the children of this process alone.
+pub(super) fn join(pid: i32, process: BorrowedFd<'_>) -> io::Result<bool> {
     // What runs in the container must not get hold of this program's file through `/proc` (CVE-2019-5736). The program
     // that is executed can be looked into as usual.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    let process = pidfd_open(Pid::from_raw(pid).ok_or(Errno::SRCH)?, PidfdFlags::empty())?;
     let mut others = ThreadNameSpaceType::empty();
     for (name, kind) in [
         ("user", ThreadNameSpaceType::USER),
@@ -41,8 +35,13 @@ pub(super) fn join(pid: i32) -> io::Result<bool> {
         // To enter the one it is in is refused for some.
         others.set(kind, of(&pid.to_string())? != of("self")?);
     }
+    // If it has ended, what was read may be another's.
+    let mut fds = [PollFd::from_borrowed_fd(process, PollFlags::IN)];
+    if poll(&mut fds, Some(&Timespec::default()))? > 0 {
+        return Err(Errno::SRCH.into());
+    }
     if !others.is_empty() {
-        move_into_thread_name_spaces(process.as_fd(), others)?;
+        move_into_thread_name_spaces(process, others)?;
     }
     Ok(others.contains(ThreadNameSpaceType::PROCESS_ID))
 }

@@ -2,7 +2,7 @@
 //! which stays its parent, says how it ended, and ends it when nobody hears that any more or the container has ended.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Write as _},
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
@@ -18,6 +18,7 @@ use rustix::{
     io::Errno,
     process::{
         Gid, Pid, PidfdFlags, Signal, Uid, getpid, ioctl_tiocsctty, pidfd_open, set_child_subreaper, setsid,
+        umask,
     },
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     stdio::{dup2_stdin, dup2_stdout},
@@ -134,19 +135,31 @@ fn start(request: &Request, streams: Streams) -> Result<Started, String> {
     // Interrupts of the terminal that the server was started from are not for it.
     let _ = setsid();
     set_child_subreaper(Some(getpid())).map_err(|error| words(error.into()))?;
-    if container.root.is_some() {
-        cgroup::join_running(&pod.uid, &container.name).map_err(words)?;
+    umask(Mode::from_raw_mode(0o022));
+    // Only the program itself is one of the container's processes.
+    let mut groups = Vec::new();
+    if let Some(root) = &container.root {
+        groups = cgroup::open_running(&pod.uid, &container.name).map_err(words)?;
+        if let Some(score) = root.resources.oom_score_adj {
+            // As when the container was started.
+            let _ = fs::write("/proc/self/oom_score_adj", score.to_string());
+        }
     }
     // A process of the host has the host's terminals, which cannot always be opened from where it is.
     let terminal =
         (request.tty && container.root.is_none()).then(Terminal::open).transpose().map_err(words)?;
-    enter::join(process.pid).map_err(words)?;
+    enter::join(process.pid, held.as_fd()).map_err(words)?;
     let (report, child_report) = UnixStream::pair().map_err(words)?;
     let program = match sys::fork().map_err(words)? {
         Fork::Parent(pid) => pid,
         Fork::Child => {
             drop(report);
-            let child = || become_program(request, container, &streams, (terminal, &child_report));
+            let child = || match groups.iter().try_for_each(|mut group| group.write_all(b"0")) {
+                Ok(()) => become_program(request, container, &streams, (terminal, &child_report)),
+                Err(error) => {
+                    Failure::NotStarted(format!("cannot enter its control group: {}", words(error)))
+                }
+            };
             // A panic must not go on into what the parent was doing.
             let failure = catch_unwind(AssertUnwindSafe(child))
                 .unwrap_or_else(|_| Failure::NotStarted("its preparation failed".to_owned()));

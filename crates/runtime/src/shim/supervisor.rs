@@ -33,7 +33,7 @@ use crate::{
     processes, sandbox,
     spec::{Handler, Pod},
     state::State,
-    sys::{self, Children},
+    sys::{self, Children, Ended},
 };
 
 /// How long to wait before a journal that could not be written is tried again.
@@ -311,9 +311,14 @@ impl<'a> Supervisor<'a> {
                 self.stop(self.pod.grace_seconds);
             }
         }
-        // One signal may stand for the end of several children.
+        // One signal may stand for the end of several children. What calls have to say counts after that: those of a
+        // container that has ended say nothing any more.
+        let mut others = Vec::new();
         while let Ok(Children::Ended(pid)) = self.look_for_children() {
-            self.reap(pid);
+            others.extend(self.reap(pid).map(|ended| (pid, ended)));
+        }
+        for (pid, ended) in others {
+            self.call_ended(pid, &ended);
         }
     }
 
@@ -323,18 +328,19 @@ impl<'a> Supervisor<'a> {
         Ok(children)
     }
 
-    fn reap(&mut self, pid: i32) {
-        let live = self.live.iter_mut().flatten();
-        let live = live.into_iter().find(|live| live.process.pid == pid && live.leftovers_until().is_none());
-        if let Some(live) = &live {
-            // As long as the process is not reaped, its process group can be no other.
-            live::kill(live.process);
+    /// Takes the result of a child that has ended; hands it on if it was no container.
+    fn reap(&mut self, pid: i32) -> Option<Ended> {
+        let is_it = |live: &&mut Live| live.process.pid == pid && live.leftovers_until().is_none();
+        let mut all = self.live.iter_mut().enumerate();
+        let found = all.find_map(|(position, live)| Some((position, live.as_mut().filter(is_it)?)));
+        let Some((position, live)) = found else { return sys::reap(pid).ok() };
+        // As long as the process is not reaped, its process group can be no other.
+        live::kill(live.process);
+        if let Ok(ended) = sys::reap(pid) {
+            live.end(ended, clock::now());
+            self.care.end(position);
         }
-        match (sys::reap(pid), live) {
-            (Ok(ended), Some(live)) => live.end(ended, clock::now()),
-            (Ok(ended), None) => self.call_ended(pid, &ended),
-            (Err(_), _) => {}
-        }
+        None
     }
 
     /// Ends what containers left behind whose process has ended, and writes those containers' end down.
@@ -351,7 +357,6 @@ impl<'a> Supervisor<'a> {
                 }
             }
             if let Some(live) = self.live[position].take() {
-                self.care.end(position);
                 self.finish(position, live);
             }
         }

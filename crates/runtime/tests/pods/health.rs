@@ -5,13 +5,14 @@ use std::path::Path;
 use cronlet_object::api::{ContainerStatus, PodStatus};
 use serde_json::json;
 
-use crate::node::{Node, container, exit_code, is_running, phase, pod, shell, state};
+use crate::node::{Node, container, exit_code, is_running, phase, pod, processes_with, shell, state};
 
 crate::tests![
     a_hook_runs_in_the_container_before_it_counts_as_running,
     a_container_whose_post_start_hook_fails_is_ended,
     a_hook_runs_before_a_container_is_asked_to_end,
     a_hook_that_does_not_end_leaves_the_container_the_least_time,
+    what_a_container_left_behind_ends_although_its_hook_is_running,
     a_container_is_ready_when_its_probe_says_so,
     a_container_whose_liveness_probe_fails_is_restarted,
     a_container_that_does_not_come_up_is_ended,
@@ -103,6 +104,23 @@ fn a_hook_that_does_not_end_leaves_the_container_the_least_time() {
     node.delete("p", 3);
     assert_eq!(exit_code(&node.end("p")), Some(3));
     assert!(has_event(&node, "FailedPreStopHook", "PreStopHook failed"));
+}
+
+fn what_a_container_left_behind_ends_although_its_hook_is_running() {
+    let dir = tempfile::tempdir().unwrap();
+    let mark = dir.path().to_str().unwrap();
+    let pid = dir.path().join("pid");
+    let script = format!("setsid sleep 1000 & echo $$ > {}; echo ready; exec sleep 1000", pid.display());
+    let hook = format!("kill -9 $(cat {}); sleep 1000", pid.display());
+    let lifecycle = json!({ "preStop": { "exec": { "command": ["sh", "-c", hook] } } });
+    let env = json!([{ "name": "MARK", "value": mark }]);
+    let mut node = Node::new(dir.path());
+    node.create(&pod("p", &script, json!({ "containers": [{ "lifecycle": lifecycle, "env": env }] })));
+    node.wait("p", is_running);
+    node.follow_until("p", "ready");
+    node.delete("p", 30);
+    assert_eq!(exit_code(&node.end("p")), Some(137));
+    assert_eq!(processes_with(mark), 0);
 }
 
 fn a_container_is_ready_when_its_probe_says_so() {

@@ -146,9 +146,11 @@ impl Supervisor<'_> {
             return;
         };
         let place = Place { container, live, settings };
-        match Calling::start(call, timeout, &place, clock::now()) {
+        let started = Calling::start(call, timeout, &place, clock::now());
+        // Also what has failed leaves a process that has to be reaped.
+        self.has_children = true;
+        match started {
             Ok(calling) => {
-                self.has_children = true;
                 self.care.calls.push(UnderWay { container: position, purpose, calling });
             }
             Err(why) => self.answered(position, purpose, Said::Unknown(why)),

@@ -3,6 +3,7 @@
 mod controllers;
 mod herd;
 mod jobs;
+mod pods;
 pub mod schedule;
 mod sdk;
 mod start;
@@ -17,7 +18,7 @@ use serde::Serialize;
 /// Which workloads, and where the results go.
 #[derive(Args)]
 pub struct Arguments {
-    /// Workloads to run [default: all]: schedule, controllers, store, start, scale, herd, jobs, sdk
+    /// Workloads to run [default: all]: schedule, controllers, store, start, scale, herd, jobs, pods, sdk
     workloads: Vec<String>,
     /// Also write the results as JSON to this file
     #[arg(long, value_name = "FILE")]
@@ -68,7 +69,8 @@ pub fn percentile(values: &mut [f64], percent: f64) -> f64 {
     values[rank.clamp(1, values.len()) - 1]
 }
 
-const WORKLOADS: &[&str] = &["schedule", "controllers", "store", "start", "scale", "herd", "jobs", "sdk"];
+const WORKLOADS: &[&str] =
+    &["schedule", "controllers", "store", "start", "scale", "herd", "jobs", "pods", "sdk"];
 
 /// Runs the workloads with a release build and prints what they gave.
 ///
@@ -91,6 +93,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
             "controllers" => controllers::measure()?,
             "start" => start::measure()?,
             "scale" => start::measure_scale()?,
+            "pods" => pods::measure()?,
             "sdk" => sdk::measure()?,
             "herd" => [herd::measure(2_000, "≤ 300")?, herd::measure(10_000, "≤ 1500")?].concat(),
             _ => jobs::measure()?,

@@ -143,6 +143,7 @@ async fn create(
         let Some(object) = next else { return Ok(sent) };
         let path = match object["kind"].as_str() {
             Some("CronJob") => "/apis/batch/v1/namespaces/default/cronjobs",
+            Some("Pod") => "/api/v1/namespaces/default/pods",
             _ => "/apis/batch/v1/namespaces/default/jobs",
         };
         let request =

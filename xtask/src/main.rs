@@ -3,6 +3,7 @@
 mod bench;
 mod ci;
 mod client;
+mod image;
 mod node;
 mod simulate;
 mod tidy;

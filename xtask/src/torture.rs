@@ -1,15 +1,17 @@
 //! Kills the server at random moments while pods run and CronJobs fire, then compares what the pods wrote themselves
-//! with what the node knows: every pod taken back, one Job per scheduled time, no exit code and no log line lost.
+//! with what the node knows: every pod taken back, one Job per scheduled time, no exit code and no log line lost. The
+//! pods are processes or containers; in between, the whole machine may lose its power.
 
 mod check;
 mod load;
 
 use std::{collections::BTreeMap, thread, time::Duration};
 
-use clap::{Args, Parser};
+use clap::{Args, Parser, ValueEnum};
 
 use crate::{
     client::{self, Client},
+    image::BusyboxImage,
     node::{self, Node},
 };
 
@@ -31,6 +33,21 @@ pub struct Arguments {
     /// How many CronJobs fire every minute
     #[arg(long, default_value_t = 20)]
     cronjobs: u32,
+    /// What the pods run as
+    #[arg(long, value_enum, default_value_t = Runtime::Process)]
+    runtime: Runtime,
+    /// How many of the kills take the whole machine along: every process ends, and the boot is another one; as root
+    #[arg(long, default_value_t = 0)]
+    reboots: u32,
+}
+
+/// What the pods run as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Runtime {
+    /// Processes of this machine
+    Process,
+    /// Containers of an image made of Debian's busybox; some exceed their memory limit if the user is root
+    Oci,
 }
 
 /// Runs the torture as the command line would with these arguments.
@@ -58,45 +75,60 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 fn torture(arguments: &Arguments, seed: u64) -> anyhow::Result<()> {
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut node = Node::start(&["--runtime", "process"])?;
-    let load = load::Load::new(node.directory().path(), arguments.seconds)?;
+    let mut node = start(arguments)?;
+    let load = load::Load::new(node.directory().path(), arguments.seconds, arguments.runtime)?;
     let began = client::now();
     Client::new(&node)?
         .create_all(load.cronjobs(arguments.cronjobs).chain(load.jobs(arguments.pods, &mut random)))?;
-    let mut kills = kill_times(arguments, &mut random);
-    for (index, at) in kills.drain(..).enumerate() {
+    for (number, (at, reboot)) in (1..).zip(kills(arguments, &mut random)) {
         pause_until(began + at);
-        let before = running(&node);
-        node.crash_and_restart()?;
-        let lost = before.iter().filter(|(uid, pid)| !node_knows(&node, uid, **pid)).count();
-        anyhow::ensure!(
-            lost == 0,
-            "{lost} of {} running pods were not taken back after kill {}",
-            before.len(),
-            index + 1
-        );
+        let running = running(&node);
+        if reboot {
+            node.reboot()?;
+        } else {
+            node.crash_and_restart()?;
+            let lost = running.iter().filter(|(uid, pid)| !node_knows(&node, uid, **pid)).count();
+            let of = running.len();
+            anyhow::ensure!(lost == 0, "{lost} of {of} running pods were not taken back after kill {number}");
+        }
         println!(
-            "torture: kill {:2} at {:5.1} s, {} pods taken back, ready after {:.0} ms",
-            index + 1,
+            "torture: {} {number:2} at {:5.1} s, {} pods {}, ready after {:.0} ms",
+            if reboot { "reboot" } else { "kill" },
             at as f64 / 1e9,
-            before.len(),
+            running.len(),
+            if reboot { "lost" } else { "taken back" },
             node.ready_after.as_secs_f64() * 1e3
         );
     }
     pause_until(began + i128::from(arguments.seconds) * 1_000_000_000);
     let client = Client::new(&node)?;
-    let report = check::compare(&client, &load, began)?;
+    let report = check::compare(&client, &load, began, arguments.reboots > 0)?;
     println!("torture: {report}");
     Ok(())
 }
 
-/// When to kill, in nanoseconds from the beginning: random, in order.
-fn kill_times(arguments: &Arguments, random: &mut fastrand::Rng) -> Vec<i128> {
+fn start(arguments: &Arguments) -> anyhow::Result<Node> {
+    let runtime = match arguments.runtime {
+        Runtime::Process => ["--runtime", "process"],
+        Runtime::Oci => ["--runtime", "oci"],
+    };
+    let node = if arguments.reboots > 0 { Node::start_rebootable(&runtime)? } else { Node::start(&runtime)? };
+    if arguments.runtime == Runtime::Oci {
+        let files = node.directory().path().join("image");
+        BusyboxImage::make(&files, &[])?.import_into(&node)?;
+    }
+    Ok(node)
+}
+
+/// When to kill, in nanoseconds from the beginning, and which kills take the machine along: random, in order.
+fn kills(arguments: &Arguments, random: &mut fastrand::Rng) -> Vec<(i128, bool)> {
     let span = u64::from(arguments.seconds) * 1_000_000_000;
     let mut times: Vec<i128> =
         (0..arguments.kills).map(|_| i128::from(random.u64(span / 50..span - span / 50))).collect();
     times.sort_unstable();
-    times
+    let mut reboots: Vec<bool> = (0..arguments.kills).map(|number| number < arguments.reboots).collect();
+    random.shuffle(&mut reboots);
+    times.into_iter().zip(reboots).collect()
 }
 
 // Real time must pass: what is tortured are real processes.

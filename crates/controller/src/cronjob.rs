@@ -10,6 +10,8 @@ mod due;
 mod start;
 mod template;
 
+pub use due::{ConcurrencyPolicy, Missed, NeverFires, Passed, Timing, Verdict};
+
 use std::sync::Arc;
 
 use cronlet_object::{

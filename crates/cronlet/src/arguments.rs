@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::command;
+use crate::{command, limits};
 
 /// Kubernetes Jobs and CronJobs on one machine, in one binary, without a cluster.
 #[derive(Parser)]
@@ -67,6 +67,9 @@ pub struct Up {
     /// What runs pods: `none` leaves them Pending for a client to play the kubelet
     #[arg(long, value_enum, default_value_t = RuntimeChoice::Auto)]
     pub runtime: RuntimeChoice,
+    /// How many processes a pod of containers may have at once; 0 for as many as it likes
+    #[arg(long, value_name = "COUNT", default_value_t = limits::POD_PIDS_MAX)]
+    pub pod_pids_limit: u32,
     /// Keep objects in memory only: they are gone when the node ends
     #[arg(long)]
     pub in_memory: bool,

@@ -48,6 +48,8 @@ pub struct Options {
     pub kubeconfig: Option<PathBuf>,
     /// What runs pods.
     pub runtime: RuntimeChoice,
+    /// How many processes a pod of containers may have, if that is bounded.
+    pub pod_pids_max: Option<u32>,
     /// Whether objects are kept in memory only.
     pub in_memory: bool,
 }
@@ -205,6 +207,7 @@ fn runtime(
         images: (options.runtime == RuntimeChoice::Oci)
             .then(|| ImageConfig { dir: place::images(&options.data_dir), insecure_registries: Vec::new() }),
         pods_max: limits::PODS_MAX,
+        pod_pids_max: options.pod_pids_max,
         executable: std::env::current_exe().context("cannot find this program's own file")?,
         clock: clock.clone(),
     };

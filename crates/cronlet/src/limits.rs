@@ -23,5 +23,9 @@ pub const QUESTION_BYTES_MAX: usize = 65_536;
 /// Pods that run at once; further ones stay Pending until one has ended.
 pub const PODS_MAX: usize = 1_024;
 
+/// Processes that a pod of containers may have at once, unless the command line says otherwise. A cluster's default is
+/// none; one that is meant for everybody's Jobs needs a bound, and this is one that distributions choose.
+pub const POD_PIDS_MAX: u32 = 4_096;
+
 /// Warnings about pods not seen yet that `cronlet run` keeps. Most are about other Jobs' pods.
 pub const EARLY_WARNINGS_MAX: usize = 64;

@@ -41,6 +41,7 @@ fn main() {
         executable: std::env::current_exe().unwrap(),
         images: None,
         pods_max: 10_000,
+        pod_pids_max: None,
         clock: Arc::new(WallClock),
     };
     let runtime = Runtime::new(config, Arc::new(move |report| drop(sender.send(report)))).unwrap();

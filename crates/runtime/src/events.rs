@@ -6,11 +6,11 @@ use cronlet_object::{
 };
 
 use crate::{
-    journal::{Said, StopCause},
+    journal::Said,
     pulls::Pulls,
     spec::ProbeKind,
     state::{self, Condemned, Health, State},
-    status::{DEADLINE_MESSAGE, DEADLINE_REASON, MOUNT_FAILED, pod_text},
+    status::{EVICTED, MOUNT_FAILED, pod_text, stopped_by_node},
 };
 
 /// An event about a pod or one of its containers.
@@ -59,11 +59,11 @@ pub(crate) fn between(pod: &api::Pod, old: Told<'_>, new: Told<'_>) -> Vec<Repor
         }
     }
     mount_failures(old.status, status, &mut events);
-    let at_deadline = |state: Option<&State>| {
-        state.and_then(|state| state.stop).is_some_and(|stop| stop.cause == StopCause::Deadline)
-    };
-    if at_deadline(new.state) && !at_deadline(old.state) {
-        events.push(note(EventType::Normal, DEADLINE_REASON, DEADLINE_MESSAGE.to_owned()));
+    if let Some((reason, message)) = new.state.and_then(stopped_by_node)
+        && old.state.and_then(stopped_by_node).is_none()
+    {
+        let event_type = if reason == EVICTED { EventType::Warning } else { EventType::Normal };
+        events.push(note(event_type, reason, message.to_owned()));
     }
     events
 }
@@ -253,6 +253,10 @@ fn health(container: &ContainerStatus, old: Option<&State>, new: Option<&State>)
             container.name
         );
         notes.push(note(EventType::Warning, "LimitsNotKept", message));
+    }
+    if now.crowded && !before.crowded {
+        let message = "The pod had as many processes as it may, and could start no more".to_owned();
+        notes.push(note(EventType::Warning, "PIDLimitReached", message));
     }
     let failed = |before: Option<bool>, now: Option<bool>| now == Some(false) && before != now;
     if failed(before.post_start, now.post_start) {

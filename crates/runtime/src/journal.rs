@@ -96,6 +96,13 @@ pub enum Event {
         /// Why not.
         message: String,
     },
+    /// A container's pod had as many processes as it may, and could start no more.
+    Crowded {
+        /// The container.
+        container: String,
+        /// How often it had been started before.
+        attempt: u32,
+    },
     /// A hook of a container has ended.
     Hooked {
         /// The container.
@@ -134,6 +141,13 @@ pub enum Event {
         /// Why.
         cause: StopCause,
         /// When it is forced to.
+        until: Timestamp,
+    },
+    /// The pod as a whole is ended because it kept more on the node's disk than it may.
+    Evicted {
+        /// What is said of it.
+        message: String,
+        /// When it is forced to end.
         until: Timestamp,
     },
     /// The shim cannot do its work.
@@ -221,6 +235,8 @@ pub enum StopCause {
     Request,
     /// It was active for longer than `spec.activeDeadlineSeconds`.
     Deadline,
+    /// It kept more on the node's disk than it may.
+    Evicted,
 }
 
 impl Record {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 /// When a container's log file is rotated, in bytes (the kubelet's `containerLogMaxSize`).
 pub const LOG_FILE_BYTES_MAX: u64 = 10 * 1024 * 1024;
 
@@ -110,6 +112,12 @@ pub const CALL_START_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a hook that makes an HTTP request may wait for the answer, in seconds.
 pub const HOOK_HTTP_SECONDS_MAX: u32 = 60;
+
+/// How long after a pod's start it is first measured what it keeps on the disk; the pause doubles from time to time.
+pub const STORAGE_PAUSE_FIRST: SignedDuration = SignedDuration::from_secs(1);
+
+/// The longest pause between such measurements (the kubelet's).
+pub const STORAGE_PAUSE_MAX: SignedDuration = SignedDuration::from_secs(10);
 
 /// How long a request to the process that forks shims may be, in bytes: a program with its arguments fits.
 pub const FORK_REQUEST_BYTES_MAX: usize = 128 * 1024;

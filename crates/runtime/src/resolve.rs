@@ -11,6 +11,7 @@ mod image;
 mod mounts;
 mod payload;
 pub(crate) mod pull_secret;
+mod storage;
 mod volume;
 
 use std::{
@@ -66,6 +67,8 @@ pub struct NodeFacts {
     pub hosts: String,
     /// The text of its `/etc/resolv.conf`.
     pub resolv_conf: String,
+    /// How many processes a pod may have at once, if that is bounded.
+    pub pod_pids_max: Option<u32>,
 }
 
 /// A pod that can be started.
@@ -130,10 +133,15 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Resolved, Vec<Blocked>> {
             Err(why) => blocked.push(why),
         }
     }
+    let log_root = &inputs.node.log_root;
+    let log_dir = log_files::pod_dir(log_root, &namespace, &name, &uid);
+    let storage = storage::limits(&inputs, &spec, &volumes, &log_dir).unwrap_or_else(|message| {
+        blocked.push(Blocked::Volume { volume: String::new(), message });
+        Vec::new()
+    });
     if !blocked.is_empty() {
         return Err(blocked);
     }
-    let log_root = &inputs.node.log_root;
     let deadline = spec
         .active_deadline_seconds
         .and_then(|seconds| inputs.start_time.checked_add(SignedDuration::from_secs(seconds)).ok());
@@ -141,7 +149,7 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Resolved, Vec<Blocked>> {
         version: spec::VERSION,
         handler: if inputs.images.is_some() { Handler::Oci } else { Handler::Process },
         sandbox: sandbox(&inputs, &spec),
-        log_dir: log_files::pod_dir(log_root, &namespace, &name, &uid),
+        log_dir,
         log_links_dir: log_files::links_dir(log_root),
         namespace,
         name,
@@ -149,6 +157,7 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Resolved, Vec<Blocked>> {
         restart_policy: restart_policy(&spec),
         grace_seconds: spec.termination_grace_period_seconds.unwrap_or(30),
         deadline,
+        storage,
         memory_volumes: volumes.iter().filter_map(memory_volume).collect(),
         containers,
     };
@@ -207,7 +216,7 @@ fn resolve_container(
         files::mount(volumes, &mut mounts);
     }
     let argv = argv(container, image, &env).map_err(refuse(CREATE_ERROR))?;
-    let root = image.map(|image| image::root(spec, container, image)).transpose();
+    let root = image.map(|image| image::root(inputs, spec, container, image)).transpose();
     let own_dir = container.working_dir.as_deref().filter(|dir| !dir.is_empty());
     let cwd = own_dir.or(image.map(|image| image.working_dir.as_str())).unwrap_or_default();
     let security = container.security_context.as_ref();

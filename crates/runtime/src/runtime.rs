@@ -59,6 +59,8 @@ pub struct Config {
     pub images: Option<ImageConfig>,
     /// How many pods run at once; further ones stay Pending until one has ended.
     pub pods_max: usize,
+    /// How many processes a pod of containers may have at once, if that is bounded: the kubelet's `podPidsLimit`.
+    pub pod_pids_max: Option<u32>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -140,6 +142,7 @@ impl Runtime {
             // Without these files, pods have none either.
             hosts: fs::read_to_string("/etc/hosts").unwrap_or_default(),
             resolv_conf: fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
+            pod_pids_max: config.pod_pids_max,
         };
         make_dirs(&facts)?;
         let watcher =

@@ -38,6 +38,11 @@ fn container_dir(pod_dir: &Path, container: &str) -> PathBuf {
     pod_dir.join("containers").join(container)
 }
 
+/// Where what a container with an image has written is.
+pub(crate) fn written_by(pod_dir: &Path, container: &str) -> PathBuf {
+    container_dir(pod_dir, container).join("upper")
+}
+
 /// The directories that a sandbox is made with.
 #[derive(Debug)]
 pub(crate) struct Place {

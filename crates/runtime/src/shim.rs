@@ -10,6 +10,7 @@ mod enter;
 pub(crate) mod exec;
 mod launch;
 mod live;
+mod storage;
 mod supervisor;
 
 use std::{io, path::Path};

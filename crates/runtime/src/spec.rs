@@ -33,6 +33,9 @@ pub struct Pod {
     pub log_dir: PathBuf,
     /// The directory of the symbolic links to all containers' logs.
     pub log_links_dir: PathBuf,
+    /// What it may keep on the node's disk.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub storage: Vec<StorageLimit>,
     /// Volumes held in memory.
     pub memory_volumes: Vec<MemoryVolume>,
     /// What its containers share, if they have images.
@@ -40,6 +43,17 @@ pub struct Pod {
     pub sandbox: Sandbox,
     /// Init containers in their order, then the others in theirs.
     pub containers: Vec<Container>,
+}
+
+/// A bound of what is kept on the node's disk. A pod that keeps more is ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StorageLimit {
+    /// The directories that count together.
+    pub paths: Vec<PathBuf>,
+    /// How much they may hold, in bytes.
+    pub bytes_max: u64,
+    /// What is said when they hold more.
+    pub message: String,
 }
 
 /// What the containers of a pod share, if they have images.
@@ -239,6 +253,12 @@ pub struct Resources {
     pub cpu_quota_micros: Option<u64>,
     /// Its memory, in bytes.
     pub memory_bytes_max: Option<u64>,
+    /// How many processes its pod may have at once, by a control group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_pids_max: Option<u32>,
+    /// How many processes it may have at once, by a bound on its user: where there are no control groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pids_max: Option<u32>,
     /// How readily the kernel ends it when memory runs out: from -1000, never, to 1000.
     pub oom_score_adj: Option<i32>,
 }

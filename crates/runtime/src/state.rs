@@ -16,6 +16,8 @@ pub struct State {
     pub containers: Vec<Container>,
     /// That the pod as a whole is to end, and how.
     pub stop: Option<Stop>,
+    /// Why it was evicted, if it was.
+    pub eviction: Option<String>,
     /// When the last process of the pod had ended and none was to be started any more.
     pub finished: Option<Timestamp>,
     /// The boot of the machine that the latest shim ran in.
@@ -75,6 +77,8 @@ pub struct Health {
     pub complaint: Option<(ProbeKind, Said)>,
     /// Why it is not held to its limits.
     pub unlimited: Option<String>,
+    /// Whether its pod had as many processes as it may.
+    pub crowded: bool,
 }
 
 /// Why a container is ended although its pod goes on.
@@ -140,6 +144,7 @@ impl State {
         State {
             containers: spec.containers.iter().map(container).collect(),
             stop: None,
+            eviction: None,
             finished: None,
             boot_id: String::new(),
             gave_up: None,
@@ -171,6 +176,9 @@ impl State {
             Event::Unlimited { container, attempt, message } => {
                 self.attend(container, *attempt, |health| health.unlimited = Some(message.clone()));
             }
+            Event::Crowded { container, attempt } => {
+                self.attend(container, *attempt, |health| health.crowded = true);
+            }
             Event::Hooked { container, attempt, hook, failure } => {
                 self.attend(container, *attempt, |health| health.hooked(*hook, failure.is_none()));
             }
@@ -180,11 +188,22 @@ impl State {
             Event::Exited { container, attempt, exit } => {
                 self.change(container, |c| c.end(*attempt, time, exit.clone()));
             }
-            Event::Stopping { cause, until } => match &mut self.stop {
-                Some(stop) => stop.until = stop.until.min(*until),
-                None => self.stop = Some(Stop { cause: *cause, until: *until }),
-            },
+            Event::Stopping { cause, until } => self.stop(*cause, *until),
+            Event::Evicted { message, until } => {
+                if self.stop.is_none() {
+                    self.eviction = Some(message.clone());
+                }
+                self.stop(StopCause::Evicted, *until);
+            }
             Event::Finished => self.finished = Some(time),
+        }
+    }
+
+    /// The first cause counts, and the earliest end.
+    fn stop(&mut self, cause: StopCause, until: Timestamp) {
+        match &mut self.stop {
+            Some(stop) => stop.until = stop.until.min(until),
+            None => self.stop = Some(Stop { cause, until }),
         }
     }
 

@@ -52,6 +52,9 @@ pub(crate) const DEADLINE_REASON: &str = "DeadlineExceeded";
 /// See [`DEADLINE_REASON`].
 pub(crate) const DEADLINE_MESSAGE: &str = "Pod was active on the node longer than the specified deadline";
 
+/// The reason of a pod's end that kept more on the disk than it may.
+pub(crate) const EVICTED: &str = "Evicted";
+
 /// Computes the status of a pod. What the node does not know about stays as it was.
 pub fn pod_status(observed: Observed<'_>) -> PodStatus {
     let pod = observed.pod;
@@ -65,9 +68,11 @@ pub fn pod_status(observed: Observed<'_>) -> PodStatus {
     if status.phase.as_deref() != Some(phase) {
         (status.reason, status.message) = (None, None);
     }
-    if phase == phase::FAILED && is_ended_by_deadline(observed) {
-        status.reason = Some(DEADLINE_REASON.to_owned());
-        status.message = Some(DEADLINE_MESSAGE.to_owned());
+    if phase == phase::FAILED
+        && let Some((reason, message)) = ended_by_node(observed)
+    {
+        status.reason = Some(reason.to_owned());
+        status.message = Some(message.to_owned());
     }
     status.conditions = Some(conditions::conditions(observed, phase, &parts, &statuses));
     let init_count = parts.iter().filter(|part| part.role != Role::Regular).count();
@@ -94,11 +99,21 @@ pub(crate) fn is_past_deadline(pod: &api::Pod, start_time: Timestamp, now: Times
     seconds.is_some_and(|seconds| now.duration_since(start_time).as_secs() >= seconds)
 }
 
-/// Whether the pod was ended, or never started, because it was active for too long.
-fn is_ended_by_deadline(observed: Observed<'_>) -> bool {
+/// Why the node ended the pod, or never started it: reason and message.
+fn ended_by_node(observed: Observed<'_>) -> Option<(&'static str, &str)> {
     match observed.run {
-        Some((_, state)) => state.stop.is_some_and(|stop| stop.cause == StopCause::Deadline),
-        None => is_past_deadline(observed.pod, observed.start_time, observed.now),
+        Some((_, state)) => stopped_by_node(state),
+        None => is_past_deadline(observed.pod, observed.start_time, observed.now)
+            .then_some((DEADLINE_REASON, DEADLINE_MESSAGE)),
+    }
+}
+
+/// Why the node ended a pod that it had started: because it was active for too long, or kept too much on the disk.
+pub(crate) fn stopped_by_node(state: &State) -> Option<(&'static str, &str)> {
+    match state.stop?.cause {
+        StopCause::Request => None,
+        StopCause::Deadline => Some((DEADLINE_REASON, DEADLINE_MESSAGE)),
+        StopCause::Evicted => Some((EVICTED, state.eviction.as_deref().unwrap_or_default())),
     }
 }
 

@@ -15,6 +15,9 @@ mod exec;
 #[path = "pods/health.rs"]
 mod health;
 
+#[path = "pods/hostile.rs"]
+mod hostile;
+
 #[path = "pods/lives.rs"]
 mod lives;
 
@@ -54,7 +57,7 @@ fn main() -> ExitCode {
     if servers::has_namespaces() {
         all.extend(storage::TESTS);
         if containers::has_busybox() {
-            all.extend(containers::TESTS);
+            all.extend([containers::TESTS, hostile::TESTS].concat());
         } else {
             println!(
                 "the tests of containers are not run: there is no /bin/busybox (Debian's busybox-static)"

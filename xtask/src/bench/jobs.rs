@@ -1,9 +1,6 @@
 //! Many one-pod Jobs created at once: how many reach Complete in a second, and how soon each starts.
 
-use std::{
-    collections::{HashMap, HashSet},
-    fs,
-};
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -95,18 +92,9 @@ fn process_starts(node: &Node, client: &Client, alone: Option<&str>) -> anyhow::
         let text = |field: &str| pod["metadata"][field].as_str().unwrap_or_default().to_owned();
         let job =
             pod["metadata"]["labels"]["batch.kubernetes.io/job-name"].as_str().unwrap_or_default().to_owned();
-        let journal = node.data_dir().join("pods").join(text("uid")).join("journal");
-        if let Some(started) = journal_start(&fs::read_to_string(journal)?) {
+        if let Some(started) = node.recorded_at(&text("uid"), "started", "c") {
             starts.push((job, started));
         }
     }
     Ok(starts)
-}
-
-/// The time of the first `started` record, in nanoseconds since 1970. A line is a checksum and a JSON record.
-fn journal_start(journal: &str) -> Option<i128> {
-    let records =
-        journal.lines().filter_map(|line| serde_json::from_str::<Value>(line.split_once(' ')?.1).ok());
-    let started = records.into_iter().find(|record| record["event"]["started"].is_object())?;
-    started["time"].as_str()?.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_nanosecond)
 }

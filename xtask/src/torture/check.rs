@@ -10,47 +10,83 @@ use crate::client::Client;
 
 const NANOSECONDS_PER_MINUTE: i128 = 60_000_000_000;
 
-/// Compares everything and says in one line what was compared.
+/// What became of the pods.
+#[derive(Default)]
+struct Tally {
+    finished: usize,
+    lines: usize,
+    greedy: usize,
+    lost: usize,
+}
+
+/// Compares everything and says in one line what was compared. `rebooted` says whether pods may have been lost with the
+/// machine.
 ///
 /// # Errors
 /// If anything differs.
-pub fn compare(client: &Client, load: &Load, began: i128) -> anyhow::Result<String> {
+pub fn compare(client: &Client, load: &Load, began: i128, rebooted: bool) -> anyhow::Result<String> {
     let pods = items(client, "/api/v1/namespaces/default/pods")?;
-    let (mut finished, mut lines) = (0, 0);
+    let mut tally = Tally::default();
     for pod in &pods {
-        let name = pod["metadata"]["name"].as_str().context("a pod has a name")?;
-        let statuses =
-            pod["status"]["containerStatuses"].as_array().context("a pod has container statuses")?;
-        ensure!(statuses.iter().all(|s| s["restartCount"] == 0), "pod {name} was restarted");
-        let record = fs::read_to_string(load.records().join(format!("{name}.log"))).unwrap_or_default();
-        let exit = fs::read_to_string(load.records().join(format!("{name}.exit"))).unwrap_or_default();
-        let log = client.get(&format!("/api/v1/namespaces/default/pods/{name}/log"))?;
-        if let Ok(exit) = exit.trim().parse::<i64>() {
-            let phase = pod["status"]["phase"].as_str().unwrap_or_default();
-            if phase == "Running" {
-                continue;
-            }
-            let known = &statuses[0]["state"]["terminated"]["exitCode"];
-            ensure!(*known == exit, "pod {name} exited with {exit}; the node says {known} ({phase})");
-            ensure!(
-                log == record,
-                "pod {name}: {} lines written, {} in the log",
-                count(&record),
-                count(&log)
-            );
-            finished += 1;
-            lines += count(&log);
-        } else {
-            ensure!(
-                log.len().abs_diff(record.len()) <= 64,
-                "pod {name} runs, and its log lags behind its record"
-            );
-        }
+        compare_pod(client, load, pod, rebooted, &mut tally)?;
     }
     let ticks = ticks(&items(client, "/apis/batch/v1/namespaces/default/jobs")?, began)?;
+    let Tally { finished, lines, greedy, lost } = tally;
     Ok(format!(
-        "{finished} finished pods with {lines} log lines and {ticks} scheduled Jobs are all accounted for"
+        "{finished} finished pods with {lines} log lines, {greedy} ended for want of memory, {lost} lost with the \
+         machine, and {ticks} scheduled Jobs are all accounted for"
     ))
+}
+
+fn compare_pod(
+    client: &Client,
+    load: &Load,
+    pod: &Value,
+    rebooted: bool,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    let name = pod["metadata"]["name"].as_str().context("a pod has a name")?;
+    let phase = pod["status"]["phase"].as_str().unwrap_or_default();
+    if phase == "Pending" {
+        return Ok(());
+    }
+    let statuses = pod["status"]["containerStatuses"].as_array().context("a pod has container statuses")?;
+    ensure!(statuses.iter().all(|s| s["restartCount"] == 0), "pod {name} was restarted");
+    let record = fs::read_to_string(load.records().join(format!("{name}.log"))).unwrap_or_default();
+    let exit = fs::read_to_string(load.records().join(format!("{name}.exit"))).unwrap_or_default();
+    let log = client.get(&format!("/api/v1/namespaces/default/pods/{name}/log"))?;
+    let ended = &statuses[0]["state"]["terminated"];
+    if rebooted && ended["reason"] == "ContainerStatusUnknown" {
+        // What was on its way when the machine stopped is gone; what is there is as it was written.
+        ensure!(record.starts_with(&log), "pod {name} was lost, and its log is not what it wrote");
+        ensure!(
+            ended["exitCode"] == 137 && phase == "Failed",
+            "pod {name} was lost, and is {phase}: {ended}"
+        );
+        tally.lost += 1;
+        return Ok(());
+    }
+    let Ok(exit) = exit.trim().parse::<i64>() else {
+        ensure!(phase == "Running", "pod {name} did not come to its end, and is {phase}: {ended}");
+        ensure!(
+            log.len().abs_diff(record.len()) <= 64,
+            "pod {name} runs, and its log lags behind its record"
+        );
+        return Ok(());
+    };
+    if phase == "Running" {
+        return Ok(());
+    }
+    let known = &ended["exitCode"];
+    ensure!(*known == exit, "pod {name} exited with {exit}; the node says {known} ({phase})");
+    ensure!(log == record, "pod {name}: {} lines written, {} in the log", count(&record), count(&log));
+    if name.starts_with("greedy-") {
+        ensure!(ended["reason"] == "OOMKilled", "pod {name} wanted too much memory: {ended}");
+        tally.greedy += 1;
+    }
+    tally.finished += 1;
+    tally.lines += count(&log);
+    Ok(())
 }
 
 fn count(text: &str) -> usize {

@@ -6,7 +6,8 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use crate::limits::MISSED_TIMES_MAX;
 
 /// A schedule and what decides which of its times still count.
-pub(super) struct Timing<'a> {
+#[derive(Clone, Copy, Debug)]
+pub struct Timing<'a> {
     /// The schedule.
     pub schedule: &'a Schedule,
     /// The zone of schedules that name none themselves.
@@ -19,8 +20,10 @@ pub(super) struct Timing<'a> {
 
 /// How many scheduled times have passed without a start, by upstream's estimate. One alone counts as none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Missed {
+pub enum Missed {
+    /// None but the latest.
     None,
+    /// A few more.
     Few,
     /// More than [`MISSED_TIMES_MAX`].
     Many,
@@ -28,7 +31,7 @@ pub(super) enum Missed {
 
 /// The scheduled times that have passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Passed {
+pub struct Passed {
     /// The instant after which times count.
     pub earliest: Timestamp,
     /// The latest of them, if one is due.
@@ -40,10 +43,55 @@ pub(super) struct Passed {
 /// The schedule is well-formed but has no times, like 31 February. The message is upstream's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("time difference between two schedules is less than 1 second")]
-pub(super) struct NeverFires;
+pub struct NeverFires;
+
+/// `spec.concurrencyPolicy`: what becomes of a time that is due while Jobs run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConcurrencyPolicy {
+    /// Its Job runs beside them.
+    Allow,
+    /// It waits for their end, or for a later time to take its place.
+    Forbid,
+    /// Its Job takes their place.
+    Replace,
+}
+
+/// What a [`ConcurrencyPolicy`] says to a start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may be.
+    Start,
+    /// Not now.
+    HoldBack,
+    /// It may be when the Jobs that run have been ended.
+    Replace,
+}
+
+impl ConcurrencyPolicy {
+    /// Reads the field. What is missing or unknown counts as `Allow`, as upstream.
+    pub fn of(field: Option<&str>) -> Self {
+        match field {
+            Some("Forbid") => ConcurrencyPolicy::Forbid,
+            Some("Replace") => ConcurrencyPolicy::Replace,
+            _ => ConcurrencyPolicy::Allow,
+        }
+    }
+
+    /// Whether a Job may start beside so many that run.
+    pub fn verdict(self, active: usize) -> Verdict {
+        match self {
+            ConcurrencyPolicy::Forbid if active > 0 => Verdict::HoldBack,
+            ConcurrencyPolicy::Replace if active > 0 => Verdict::Replace,
+            _ => Verdict::Start,
+        }
+    }
+}
 
 impl Timing<'_> {
     /// The times that have passed and may still be started.
+    ///
+    /// # Errors
+    /// If the schedule has no times at all.
     pub fn due(&self, now: Timestamp) -> Result<Passed, NeverFires> {
         self.passed(now, self.earliest(now))
     }

@@ -12,7 +12,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
     Pass,
-    due::{Missed, Timing},
+    due::{ConcurrencyPolicy, Missed, Timing, Verdict},
     template,
 };
 
@@ -118,20 +118,20 @@ impl Pass<'_> {
         if self.active().iter().any(|job| job.name.as_deref() == Some(&name)) {
             return;
         }
-        let policy = self.spec().concurrency_policy.as_deref();
-        let (forbid, replace) = (policy == Some("Forbid"), policy == Some("Replace"));
-        if forbid && !self.active().is_empty() {
-            self.forbid(tick);
+        let policy = ConcurrencyPolicy::of(self.spec().concurrency_policy.as_deref());
+        let verdict = policy.verdict(self.active().len());
+        if verdict == Verdict::HoldBack {
+            self.hold_back(tick);
         } else if let Some(job) = self.stored_job(&name) {
             self.adopt(job, tick);
         } else if let Some(job) = self.make_job(tick)
-            && (!replace || self.delete_active())
+            && (verdict != Verdict::Replace || self.delete_active())
         {
             self.start(job, tick);
         }
     }
 
-    fn forbid(&mut self, tick: &Tick) {
+    fn hold_back(&mut self, tick: &Tick) {
         let message = "Not starting job because prior execution is running and concurrency policy is Forbid";
         if self.tell_once(&Note::normal("JobAlreadyActive", message), tick.due) {
             let names: Vec<&str> = self.active().iter().filter_map(|job| job.name.as_deref()).collect();

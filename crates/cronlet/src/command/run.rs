@@ -25,7 +25,7 @@ use crate::{
     client::{self, Client, Refused, Target},
     command::apply,
     diagnostic::{self, FileManifest},
-    place, print,
+    limits, place, print,
     resources::escape,
     signals::Signals,
 };
@@ -176,6 +176,7 @@ async fn node_for(arguments: &Run) -> anyhow::Result<(Client, Option<(Server, Te
         listen: ([127, 0, 0, 1], 0).into(),
         kubeconfig: None,
         runtime: arguments.runtime,
+        pod_pids_max: Some(limits::POD_PIDS_MAX),
         in_memory: true,
     };
     let server = bootstrap::start(&options).await?;

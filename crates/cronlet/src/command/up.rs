@@ -41,6 +41,7 @@ pub fn run(up: &Up) -> anyhow::Result<ExitCode> {
         listen: up.listen,
         kubeconfig: up.kubeconfig.clone(),
         runtime: up.runtime,
+        pod_pids_max: Some(up.pod_pids_limit).filter(|limit| *limit > 0),
         in_memory: up.in_memory,
     };
     let runtime =

@@ -42,6 +42,7 @@ fn pod(policy: RestartPolicy, roles: &[Role]) -> Pod {
         deadline: None,
         log_dir: "/log".into(),
         log_links_dir: "/links".into(),
+        storage: Vec::new(),
         memory_volumes: Vec::new(),
         sandbox: Sandbox::default(),
         containers: roles.iter().enumerate().map(container).collect(),

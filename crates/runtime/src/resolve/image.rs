@@ -173,7 +173,12 @@ fn groups_of(user: &str, groups: &str) -> Vec<u32> {
 ///
 /// # Errors
 /// If it asks for a capability that does not exist.
-pub(super) fn root(spec: &api::PodSpec, container: &api::Container, image: &Image) -> Result<Root, String> {
+pub(super) fn root(
+    inputs: &Inputs<'_>,
+    spec: &api::PodSpec,
+    container: &api::Container,
+    image: &Image,
+) -> Result<Root, String> {
     let security = container.security_context.clone().unwrap_or_default();
     let privileged = security.privileged == Some(true);
     let capabilities = security.capabilities.unwrap_or_default();
@@ -191,7 +196,7 @@ pub(super) fn root(spec: &api::PodSpec, container: &api::Container, image: &Imag
         capabilities,
         privileged,
         seccomp_unconfined: profile.is_some_and(|profile| profile.type_ == "Unconfined"),
-        resources: resources(spec, container)?,
+        resources: resources(inputs, spec, container)?,
     })
 }
 
@@ -200,7 +205,11 @@ pub(super) fn root(spec: &api::PodSpec, container: &api::Container, image: &Imag
 const BEST_EFFORT_OOM_SCORE: i32 = 1000;
 const GUARANTEED_OOM_SCORE: i32 = -997;
 
-fn resources(spec: &api::PodSpec, container: &api::Container) -> Result<Resources, String> {
+fn resources(
+    inputs: &Inputs<'_>,
+    spec: &api::PodSpec,
+    container: &api::Container,
+) -> Result<Resources, String> {
     let own = container.resources.clone().unwrap_or_default();
     let (limits, requests) = (own.limits.unwrap_or_default(), own.requests.unwrap_or_default());
     let get = |list: &std::collections::BTreeMap<String, resource::Quantity>, name: &str| {
@@ -210,10 +219,13 @@ fn resources(spec: &api::PodSpec, container: &api::Container) -> Result<Resource
     let cpu = get(&requests, "cpu")?.map(|quantity| quantity.milli_value()).or(cpu_limit);
     let memory = get(&limits, "memory")?.map(|quantity| quantity.value());
     let positive = |value: i64| u64::try_from(value).unwrap_or(0);
+    let (pids_max, is_root) = (inputs.node.pod_pids_max, inputs.node.users.uid == 0);
     Ok(Resources {
         cpu_shares: cpu.map(|milli| (positive(milli) * 1024 / 1000).max(2)),
         cpu_quota_micros: cpu_limit.filter(|milli| *milli > 0).map(|milli| (positive(milli) * 100).max(1000)),
         memory_bytes_max: memory.filter(|bytes| *bytes > 0).map(positive),
+        pod_pids_max: pids_max.filter(|_| is_root),
+        pids_max: pids_max.filter(|_| !is_root),
         oom_score_adj: oom_score(spec),
     })
 }

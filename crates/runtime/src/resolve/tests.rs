@@ -28,6 +28,7 @@ impl World {
             users: Users::new(0, 0, vec![0], passwd),
             hosts: String::new(),
             resolv_conf: String::new(),
+            pod_pids_max: Some(4096),
         };
         World { snapshot: Snapshot::default(), facts }
     }

@@ -23,6 +23,9 @@ pub(crate) struct Cgroup {
     dirs: Vec<PathBuf>,
     /// The file that counts kills for want of memory.
     memory_events: Option<PathBuf>,
+    /// The files that count the processes that were one too many: the kernel counts at the bound, or where the process
+    /// was to be, by its version.
+    pids_events: Vec<PathBuf>,
 }
 
 /// A file of a group, and what is written to it.
@@ -36,7 +39,7 @@ impl Cgroup {
     pub(crate) fn make(pod_uid: &str, container: &str, resources: &Resources) -> io::Result<Option<Cgroup>> {
         let mounts = fs::read_to_string("/proc/self/mountinfo")?;
         let name = Path::new(PARENT).join(pod_uid).join(container);
-        let mut cgroup = Cgroup { dirs: Vec::new(), memory_events: None };
+        let mut cgroup = Cgroup { dirs: Vec::new(), memory_events: None, pids_events: Vec::new() };
         for (controller, settings) in settings(resources) {
             if let Some(hierarchy) = version_1(&mounts, controller) {
                 let dir = hierarchy.join(&name);
@@ -61,7 +64,32 @@ impl Cgroup {
                 ));
             }
         }
+        if let Some(max) = resources.pod_pids_max {
+            // Nobody asked for it: where it cannot be had, the pod runs without.
+            let _ = cgroup.bound_pids(&mounts, &name, max);
+        }
         Ok((!cgroup.dirs.is_empty()).then_some(cgroup))
+    }
+
+    /// Bounds the processes of the pod as a whole.
+    fn bound_pids(&mut self, mounts: &str, name: &Path, max: u32) -> io::Result<()> {
+        let (root, is_version_2) = match (version_1(mounts, "pids"), version_2(mounts)) {
+            (Some(root), _) => (root, false),
+            (None, Some(root)) => (root, true),
+            (None, None) => return Err(io::ErrorKind::NotFound.into()),
+        };
+        let dir = root.join(name);
+        if is_version_2 && !self.dirs.contains(&dir) {
+            delegate(&root, name)?;
+        }
+        fs::create_dir_all(&dir)?;
+        let pod = dir.parent().ok_or(io::ErrorKind::NotFound)?;
+        fs::write(pod.join("pids.max"), max.to_string())?;
+        self.pids_events = [pod, dir.as_path()].map(|dir| dir.join("pids.events")).into();
+        if !self.dirs.contains(&dir) {
+            self.dirs.push(dir);
+        }
+        Ok(())
     }
 
     /// Takes a group on. What a shim that was killed left of an earlier attempt goes first, and its counts with it.
@@ -88,12 +116,14 @@ impl Cgroup {
         self.dirs.iter().try_for_each(|dir| fs::write(dir.join("cgroup.procs"), "0"))
     }
 
+    /// Whether the pod had as many processes as it may, and wanted one more.
+    pub(crate) fn was_crowded(&self) -> bool {
+        self.pids_events.iter().any(|path| counts(path, "max "))
+    }
+
     /// Whether a process of the container was killed for want of memory.
     pub(crate) fn ran_out_of_memory(&self) -> bool {
-        let text = self.memory_events.as_ref().and_then(|path| fs::read_to_string(path).ok());
-        let kills =
-            text.as_deref().unwrap_or_default().lines().filter_map(|line| line.strip_prefix("oom_kill "));
-        kills.filter_map(|count| count.trim().parse::<u64>().ok()).any(|count| count > 0)
+        self.memory_events.as_ref().is_some_and(|path| counts(path, "oom_kill "))
     }
 }
 
@@ -107,11 +137,19 @@ impl Drop for Cgroup {
     }
 }
 
+/// Whether a file of events has counted anything of a name.
+fn counts(path: &Path, name: &str) -> bool {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let counts = text.lines().filter_map(|line| line.strip_prefix(name));
+    counts.filter_map(|count| count.trim().parse::<u64>().ok()).any(|count| count > 0)
+}
+
 /// The files by which a process moves into the groups of a container that runs, wherever it has some: by writing `0`.
 pub(crate) fn open_running(pod_uid: &str, container: &str) -> io::Result<Vec<File>> {
     let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-    let hierarchies = [version_1(&mounts, "cpu"), version_1(&mounts, "memory"), version_2(&mounts)];
-    let dirs = hierarchies.into_iter().flatten().map(|root| root.join(PARENT).join(pod_uid).join(container));
+    let controllers = ["cpu", "memory", "pids"].map(|controller| version_1(&mounts, controller));
+    let hierarchies = controllers.into_iter().chain([version_2(&mounts)]);
+    let dirs = hierarchies.flatten().map(|root| root.join(PARENT).join(pod_uid).join(container));
     let files =
         dirs.filter(|dir| dir.exists()).map(|dir| File::options().write(true).open(dir.join("cgroup.procs")));
     files.collect()
@@ -171,7 +209,7 @@ fn find(mounts: &str, is_wanted: impl Fn(&str, &str) -> bool) -> Option<PathBuf>
 fn delegate(root: &Path, name: &Path) -> io::Result<()> {
     let mut dir = root.to_owned();
     for component in name {
-        fs::write(dir.join("cgroup.subtree_control"), "+cpu +memory")?;
+        fs::write(dir.join("cgroup.subtree_control"), "+cpu +memory +pids")?;
         dir.push(component);
         fs::create_dir_all(&dir)?;
     }

@@ -3,7 +3,7 @@
 use std::io;
 
 use rustix::{
-    process::{Gid, Uid},
+    process::{Gid, Resource, Rlimit, Uid, getrlimit, setrlimit},
     thread::{
         CapabilitySet, CapabilitySets, remove_capability_from_bounding_set, set_capabilities,
         set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
@@ -136,6 +136,12 @@ pub(crate) fn assume(
                 Err(error) => return Err(step_of("drop a capability")(error)),
             }
         }
+    }
+    if let Some(max) = root.resources.pids_max {
+        // The kernel counts those of the container's own user namespace alone.
+        let max = getrlimit(Resource::Nproc).maximum.map_or(max.into(), |old| old.min(max.into()));
+        let bound = Rlimit { current: Some(max), maximum: Some(max) };
+        setrlimit(Resource::Nproc, bound).map_err(step_of("bound its processes"))?;
     }
     let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
     if is_machine_root() {

@@ -10,16 +10,19 @@ const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
 const JUMP_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
 const JUMP_GREATER_OR_EQUAL: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
 const JUMP_SET: u16 = 0x45; // BPF_JMP | BPF_JSET | BPF_K
+const AND: u16 = 0x54; // BPF_ALU | BPF_AND | BPF_K
 const RETURN: u16 = 0x06; // BPF_RET | BPF_K
 
 const ALLOW: u32 = 0x7fff_0000; // SECCOMP_RET_ALLOW
 const DENY: u32 = 0x0005_0000 | libc::EPERM.unsigned_abs(); // SECCOMP_RET_ERRNO
 const UNKNOWN: u32 = 0x0005_0000 | libc::ENOSYS.unsigned_abs();
 
-/// Where `struct seccomp_data` has the call, the architecture, and the lower half of the first argument.
+/// Where `struct seccomp_data` has the call, the architecture, and the lower half of the first argument, which the
+/// others follow.
 const CALL: u32 = 0;
 const ARCHITECTURE: u32 = 4;
 const FIRST_ARGUMENT: u32 = 16;
+const ARGUMENT_BYTES: u32 = 8;
 
 #[cfg(target_arch = "x86_64")]
 const NATIVE: u32 = 0xc000_003e; // AUDIT_ARCH_X86_64
@@ -148,6 +151,9 @@ pub(super) fn filter(capabilities: &[u8]) -> Vec<sock_filter> {
     program.load(FIRST_ARGUMENT);
     program.when_equal(AF_VSOCK, DENY);
     program.answer(ALLOW);
+    #[cfg(target_arch = "x86_64")]
+    program.deny_devices(libc::SYS_mknod, 1);
+    program.deny_devices(libc::SYS_mknodat, 2);
     let known = u8::try_from(PERSONALITIES.len()).unwrap_or(u8::MAX);
     program.skip_unless(number(libc::SYS_personality), known + 2);
     program.load(FIRST_ARGUMENT);
@@ -194,6 +200,22 @@ impl Program {
         self.when_equal(number(call), DENY);
     }
 
+    /// Denies a call that makes a file if it is to be a device, whatever the capabilities: no control group decides who
+    /// may use it. A character device of number 0 is none, but what overlayfs marks removed files with. The mode is the
+    /// argument of that position, and the device number comes after it.
+    fn deny_devices(&mut self, call: c_long, mode: u32) {
+        self.skip_unless(number(call), 9);
+        self.load(FIRST_ARGUMENT + mode * ARGUMENT_BYTES);
+        self.0.push(sock_filter { code: AND, jt: 0, jf: 0, k: libc::S_IFMT });
+        self.jump(JUMP_EQUAL, libc::S_IFBLK, 4, 0);
+        self.jump(JUMP_EQUAL, libc::S_IFCHR, 1, 0);
+        self.answer(ALLOW);
+        self.load(FIRST_ARGUMENT + (mode + 1) * ARGUMENT_BYTES);
+        self.jump(JUMP_EQUAL, 0, 1, 0);
+        self.answer(DENY);
+        self.answer(ALLOW);
+    }
+
     fn skip_unless(&mut self, value: u32, instructions: u8) {
         self.jump(JUMP_EQUAL, value, 0, instructions);
     }
@@ -205,6 +227,10 @@ mod tests {
 
     /// What the kernel would answer.
     fn run(filter: &[sock_filter], call: c_long, architecture: u32, argument: u32) -> u32 {
+        run_with(filter, call, architecture, &[argument; 6])
+    }
+
+    fn run_with(filter: &[sock_filter], call: c_long, architecture: u32, arguments: &[u32]) -> u32 {
         let (mut at, mut value) = (0, 0);
         loop {
             let sock_filter { code, jt, jf, k } = filter[at];
@@ -213,7 +239,8 @@ mod tests {
             match code {
                 LOAD if k == CALL => value = number(call),
                 LOAD if k == ARCHITECTURE => value = architecture,
-                LOAD => value = argument,
+                LOAD => value = arguments[((k - FIRST_ARGUMENT) / ARGUMENT_BYTES) as usize],
+                AND => value &= k,
                 JUMP_EQUAL => at += jump(value == k),
                 JUMP_GREATER_OR_EQUAL => at += jump(value >= k),
                 JUMP_SET => at += jump(value & k != 0),
@@ -252,6 +279,21 @@ mod tests {
         assert_eq!(answer(libc::SYS_socket, AF_VSOCK), DENY);
         assert_eq!(answer(libc::SYS_personality, 0xffff_ffff), ALLOW);
         assert_eq!(answer(libc::SYS_personality, 0x0040_0000), DENY);
+    }
+
+    #[test]
+    fn devices_are_not_made() {
+        let mknod = |mode: u32, device: u32| {
+            run_with(&filter(&[27]), libc::SYS_mknodat, NATIVE, &[0, 0, mode | 0o666, device])
+        };
+        assert_eq!(mknod(libc::S_IFBLK, 0x800), DENY);
+        assert_eq!(mknod(libc::S_IFBLK, 0), DENY);
+        assert_eq!(mknod(libc::S_IFCHR, 0x101), DENY);
+        assert_eq!(mknod(libc::S_IFCHR, 0), ALLOW, "overlayfs marks a removed file so");
+        assert_eq!(mknod(libc::S_IFIFO, 0x800), ALLOW);
+        assert_eq!(mknod(0, 7), ALLOW, "a regular file");
+        #[cfg(target_arch = "x86_64")]
+        assert_eq!(run_with(&filter(&[27]), libc::SYS_mknod, NATIVE, &[0, libc::S_IFBLK, 0x800]), DENY);
     }
 
     #[test]

@@ -23,6 +23,7 @@ use super::{
     control::{Command, Control},
     launch::{Failure, Settings},
     live::{self, Live},
+    storage::Gauge,
 };
 use crate::{
     clock,
@@ -30,7 +31,8 @@ use crate::{
     lifecycle::{self, Action},
     limits,
     mounts::{self, Refused},
-    processes, sandbox,
+    processes,
+    sandbox::{self, cgroup::Cgroup},
     spec::{Handler, Pod},
     state::State,
     sys::{self, Children, Ended},
@@ -53,6 +55,7 @@ pub(super) struct Supervisor<'a> {
     /// By position of the container.
     live: Vec<Option<Live>>,
     care: Care,
+    gauge: Option<Gauge>,
     control: Control,
     signals: OwnedFd,
     settings: Settings,
@@ -95,6 +98,7 @@ impl<'a> Supervisor<'a> {
             journal,
             live: pod.containers.iter().map(|_| None).collect(),
             care: Care::of(pod),
+            gauge: (!pod.storage.is_empty()).then(|| Gauge::new(clock::now())),
             control: Control::open().map_err(system("take commands"))?,
             signals: sys::take_signals().map_err(system("take signals"))?,
             settings: Settings { oom_score: lower_oom_score() },
@@ -124,6 +128,7 @@ impl<'a> Supervisor<'a> {
                 self.handle(source);
             }
             self.expire_calls();
+            self.measure();
             self.clear_leftovers();
         }
     }
@@ -161,7 +166,8 @@ impl<'a> Supervisor<'a> {
             }
             self.probe();
             if self.journal.len() == before {
-                return [decision.wake_at, self.next_care()].into_iter().flatten().min();
+                let measure_at = self.gauge.as_ref().and_then(Gauge::next_at);
+                return [decision.wake_at, self.next_care(), measure_at].into_iter().flatten().min();
             }
         }
     }
@@ -305,6 +311,31 @@ impl<'a> Supervisor<'a> {
         }
     }
 
+    /// Has it measured what the pod keeps on the disk, if it is time and the pod is to go on.
+    fn measure(&mut self) {
+        let Some(gauge) = &mut self.gauge else { return };
+        if self.state.stop.is_some() || self.state.finished.is_some() {
+            gauge.stop();
+        } else if gauge.begin(&self.pod.storage, clock::now()) {
+            self.has_children = true;
+        }
+    }
+
+    /// Takes in that a child has ended which is no container's; whether it measured the pod, which is evicted if it
+    /// keeps too much.
+    fn measured(&mut self, pid: i32) -> bool {
+        let Some(gauge) = self.gauge.as_mut().filter(|gauge| gauge.process() == Some(pid)) else {
+            return false;
+        };
+        let exceeded = gauge.finish(clock::now());
+        let bound = exceeded.and_then(|position| self.pod.storage.get(position));
+        if let (Some(bound), None) = (bound, self.state.stop) {
+            let until = lifecycle::grace_end(clock::now(), 0);
+            self.record(Event::Evicted { message: bound.message.clone(), until });
+        }
+        true
+    }
+
     fn take_signals(&mut self) {
         while let Some(signal) = sys::read_signal(self.signals.as_fd()) {
             if signal == libc::SIGTERM || signal == libc::SIGINT {
@@ -318,7 +349,9 @@ impl<'a> Supervisor<'a> {
             others.extend(self.reap(pid).map(|ended| (pid, ended)));
         }
         for (pid, ended) in others {
-            self.call_ended(pid, &ended);
+            if !self.measured(pid) {
+                self.call_ended(pid, &ended);
+            }
         }
     }
 
@@ -350,8 +383,8 @@ impl<'a> Supervisor<'a> {
             let Some(until) = self.live[position].as_ref().and_then(Live::leftovers_until) else { continue };
             if self.has_children && now < until {
                 let running = self.live.iter().flatten().filter(|live| live.leftovers_until().is_none());
-                let keep: Vec<i32> =
-                    running.map(|live| live.process.pid).chain(self.care.processes()).collect();
+                let keep = running.map(|live| live.process.pid).chain(self.care.processes());
+                let keep: Vec<i32> = keep.chain(self.gauge.as_ref().and_then(Gauge::process)).collect();
                 if processes::kill_strays(&keep) {
                     continue;
                 }
@@ -364,6 +397,9 @@ impl<'a> Supervisor<'a> {
 
     fn finish(&mut self, position: usize, live: Live) {
         let (container, attempt) = (&self.pod.containers[position], live.attempt);
+        if live.cgroup().is_some_and(Cgroup::was_crowded) {
+            self.record(Event::Crowded { container: container.name.clone(), attempt });
+        }
         let exit = live.finish(self.pod, container, &mut self.buffer);
         self.record(Event::Exited { container: container.name.clone(), attempt, exit });
     }

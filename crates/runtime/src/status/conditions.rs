@@ -38,6 +38,10 @@ pub(super) fn conditions(
     ];
     let mut conditions: Vec<PodCondition> =
         made.into_iter().map(|(kind, verdict)| condition(observed, old, kind, verdict)).collect();
+    if let Some(message) = observed.run.and_then(|(_, state)| state.eviction.clone()) {
+        let verdict = Verdict { message: Some(message), ..Verdict::because(true, "TerminationByKubelet") };
+        conditions.push(condition(observed, old, "DisruptionTarget", verdict));
+    }
     let foreign = old.iter().filter(|condition| !conditions.iter().any(|own| own.type_ == condition.type_));
     let foreign: Vec<PodCondition> = foreign.cloned().collect();
     conditions.extend(foreign);

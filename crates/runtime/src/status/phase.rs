@@ -2,7 +2,7 @@
 
 use cronlet_object::api::ContainerStatus;
 
-use super::{Observed, Part, is_ended_by_deadline};
+use super::{Observed, Part, ended_by_node};
 use crate::spec::Role;
 
 pub(super) const PENDING: &str = "Pending";
@@ -30,11 +30,11 @@ pub(super) fn phase(
     let Some((_, state)) = observed.run else {
         // A pod that is deleted before it was started has failed (upstream's rule).
         let deleted = observed.pod.metadata.deletion_timestamp.is_some();
-        return if deleted || is_ended_by_deadline(observed) { FAILED } else { PENDING };
+        return if deleted || ended_by_node(observed).is_some() { FAILED } else { PENDING };
     };
     let regular = || parts.iter().filter(|part| part.role == Role::Regular);
     if state.finished.is_some() {
-        let succeeded = regular().all(Part::has_succeeded) && !is_ended_by_deadline(observed);
+        let succeeded = regular().all(Part::has_succeeded) && ended_by_node(observed).is_none();
         return if succeeded { SUCCEEDED } else { FAILED };
     }
     let count = count(parts, statuses);

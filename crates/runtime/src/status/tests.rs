@@ -74,6 +74,7 @@ impl Story {
             deadline: None,
             log_dir: "/log".into(),
             log_links_dir: "/links".into(),
+            storage: Vec::new(),
             memory_volumes: Vec::new(),
             sandbox: spec::Sandbox::default(),
             containers: names.iter().map(container).collect(),

@@ -70,7 +70,7 @@ fn layers() -> Vec<Vec<u8>> {
     header.set_size(busybox.len() as u64);
     header.set_mode(0o755);
     first.append_data(&mut header, "bin/busybox", busybox.as_slice()).unwrap();
-    let names = "sh cat echo ls ps id sleep mount umount unshare hostname touch kill true env pwd dd mkdir wc ip grep head tail rm readlink tty";
+    let names = "sh cat echo ls ps id sleep mount umount unshare hostname touch kill true env pwd dd mkdir wc ip grep head tail rm readlink tty mknod";
     for name in names.split(' ') {
         let mut link = tar::Header::new_gnu();
         link.set_entry_type(tar::EntryType::Symlink);
@@ -90,7 +90,7 @@ fn layers() -> Vec<Vec<u8>> {
 }
 
 /// A node with the image `app` in its store.
-fn node(dir: &Path) -> Node {
+pub fn node(dir: &Path) -> Node {
     let images = dir.join("data/images");
     import(&images, dir);
     let images = ImageConfig { dir: images, insecure_registries: Vec::new() };
@@ -120,7 +120,7 @@ fn import(images: &PathBuf, dir: &Path) {
 }
 
 /// A pod whose container runs a script in the image.
-fn of_image(name: &str, script: &str, container: impl Into<Value>) -> Pod {
+pub fn of_image(name: &str, script: &str, container: impl Into<Value>) -> Pod {
     let container = container.into();
     let mut all = json!({ "image": "app:1", "imagePullPolicy": "Never" });
     all.as_object_mut().unwrap().extend(container.as_object().cloned().unwrap());
@@ -128,7 +128,7 @@ fn of_image(name: &str, script: &str, container: impl Into<Value>) -> Pod {
 }
 
 /// Runs a script in the image to its end: its exit code, and what it wrote.
-fn run(script: &str, container: Value) -> (Option<i32>, String) {
+pub fn run(script: &str, container: Value) -> (Option<i32>, String) {
     let dir = tempfile::tempdir().unwrap();
     let mut node = node(dir.path());
     node.create(&of_image("p", script, container));

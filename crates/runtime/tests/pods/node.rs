@@ -57,6 +57,7 @@ pub fn config(dir: &Path) -> Config {
         executable: std::env::current_exe().unwrap(),
         images: None,
         pods_max: 100,
+        pod_pids_max: Some(200),
         clock: Arc::new(WallClock),
     }
 }

@@ -115,6 +115,8 @@ fn limits_become_what_the_kernel_takes() {
         "limits": { "cpu": "500m", "memory": "64Mi" }, "requests": { "cpu": "250m" } } });
     let resources = container(limited).root.unwrap().resources;
     let expected = Resources {
+        pod_pids_max: Some(4096),
+        pids_max: None,
         cpu_shares: Some(256),
         cpu_quota_micros: Some(50_000),
         memory_bytes_max: Some(64 << 20),

@@ -113,7 +113,12 @@ impl Cgroup {
 
     /// Moves this process in.
     pub(crate) fn join(&self) -> io::Result<()> {
-        self.dirs.iter().try_for_each(|dir| fs::write(dir.join("cgroup.procs"), "0"))
+        self.take_in(0)
+    }
+
+    /// Moves a process in, by its ID; this one if that is 0.
+    pub(crate) fn take_in(&self, pid: i32) -> io::Result<()> {
+        self.dirs.iter().try_for_each(|dir| fs::write(dir.join("cgroup.procs"), pid.to_string()))
     }
 
     /// Whether the pod had as many processes as it may, and wanted one more.

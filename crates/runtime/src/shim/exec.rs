@@ -106,7 +106,7 @@ pub(crate) fn run(request: &Request, report: OwnedFd, streams: Streams) -> i32 {
 fn tell(mut report: &UnixStream, said: &Said, terminal: Option<&File>) {
     // If nobody hears it, nobody wants to.
     let _ = match terminal {
-        Some(terminal) => launch::tell_file(report, terminal),
+        Some(terminal) => launch::tell_files(report, &[terminal]),
         None => Ok(()),
     };
     let _ = report.write_all(format!("{}\n", said.encode()).as_bytes());
@@ -169,7 +169,7 @@ fn start(request: &Request, streams: Streams) -> Result<Started, String> {
     };
     drop((streams, child_report));
     match launch::listen(&report) {
-        Ok(terminal) => Ok(Started { program, container: held, terminal }),
+        Ok([terminal, _]) => Ok(Started { program, container: held, terminal }),
         Err(Failure::NotStarted(message) | Failure::Refused(crate::mounts::Refused { message, .. })) => {
             let _ = sys::reap(program);
             Err(message)
@@ -254,7 +254,7 @@ impl Terminal {
             let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
             let _ = fchown(&self.theirs, Some(uid), Some(gid));
         }
-        launch::tell_file(report, &File::from(self.ours))?;
+        launch::tell_files(report, &[&File::from(self.ours)])?;
         Ok(self.theirs)
     }
 }

@@ -45,11 +45,16 @@ pub(super) struct Launched {
     pub(super) stderr: OwnedFd,
     /// The file that it writes its termination message to, if it has one.
     pub(super) message: Option<File>,
+    /// The namespace of its mounts, if it has one of its own.
+    pub(super) mounts: Option<File>,
     /// What it is held to, if it has limits.
     pub(super) cgroup: Option<Cgroup>,
     /// Why it is not held to the limits that it has.
     pub(super) unlimited: Option<String>,
 }
+
+/// How many files a container's process hands over at most.
+const FILES: usize = 2;
 
 /// What a container with an image is started in.
 struct Sandbox<'a> {
@@ -109,14 +114,16 @@ pub(super) fn launch(
         }
     };
     drop((child_stdout, child_stderr, child_report));
-    match listen(&report) {
-        Ok(message) => {
+    let admitted = sandbox.as_ref().map_or(Ok(()), |sandbox| sandbox.admit(pid, &report));
+    match admitted.and_then(|()| listen(&report)) {
+        Ok(files) => {
             // It cannot be reaped before this process does it, so that `/proc` has it even if it has ended.
             let ticks = processes::start_ticks(pid).unwrap_or(0);
             let process = Process { pid, ticks };
             let (cgroup, unlimited) =
                 sandbox.map(|sandbox| (sandbox.cgroup, sandbox.unlimited)).unwrap_or_default();
-            Ok(Launched { process, stdout, stderr, message, cgroup, unlimited })
+            let [message, mounts] = files;
+            Ok(Launched { process, stdout, stderr, message, mounts, cgroup, unlimited })
         }
         Err(failure) => {
             // It has nothing left to do but to exit.
@@ -154,11 +161,12 @@ pub(super) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((read, write))
 }
 
-/// Hands a file to whoever hears the report: that for the termination message to the shim.
-pub(super) fn tell_file(report: &UnixStream, file: &File) -> io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+/// Hands files to whoever hears the report: that for the termination message to the shim, and the namespace of the
+/// mounts.
+pub(super) fn tell_files(report: &UnixStream, files: &[&File]) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let files = [file.as_fd()];
+    let files: Vec<_> = files.iter().map(AsFd::as_fd).collect();
     ancillary.push(SendAncillaryMessage::ScmRights(&files));
     sendmsg(report, &[IoSlice::new(b"\0")], &mut ancillary, SendFlags::empty())?;
     Ok(())
@@ -174,21 +182,23 @@ pub(super) fn tell_failure(mut report: &UnixStream, failure: &Failure) {
     let _ = report.write_all(text.as_bytes());
 }
 
-/// Waits until the program is executed, or for the failure. Returns the file that was handed over.
-pub(super) fn listen(mut report: &UnixStream) -> Result<Option<File>, Failure> {
+/// Waits until the program is executed, or for the failure. Returns the files that were handed over.
+pub(super) fn listen(mut report: &UnixStream) -> Result<[Option<File>; FILES], Failure> {
     let deaf = |error: io::Error| {
         Failure::NotStarted(format!("cannot learn whether the container started: {error}"))
     };
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut text = vec![0; 1];
     let read = recvmsg(report, &mut [IoSliceMut::new(&mut text)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
         .map_err(|error| deaf(error.into()))?;
     text.truncate(read.bytes);
-    let file = ancillary.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut files) => files.next().map(File::from),
-        _ => None,
-    });
+    let mut files = [const { None }; FILES];
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(handed) = message {
+            files.iter_mut().zip(handed).for_each(|(file, handed)| *file = Some(File::from(handed)));
+        }
+    }
     report.read_to_end(&mut text).map_err(deaf)?;
     let text = String::from_utf8_lossy(&text);
     let text = text.strip_prefix('\0').unwrap_or(&text);
@@ -197,7 +207,7 @@ pub(super) fn listen(mut report: &UnixStream) -> Result<Option<File>, Failure> {
             Err(Failure::Refused(Refused { volume: volume.to_owned(), message: message.to_owned() }))
         }
         (None, Some(message)) => Err(Failure::NotStarted(message.to_owned())),
-        (None, None) => Ok(file),
+        (None, None) => Ok(files),
     }
 }
 
@@ -231,11 +241,15 @@ fn prepare(
         let _ = fs::write("/proc/self/oom_score_adj", score);
     }
     let message = match sandbox {
-        Some(sandbox) => sandbox.enter(container)?,
+        Some(sandbox) => sandbox.enter(container, report)?,
         None => mounts::set_up(container, pod_dir).map_err(Failure::Refused)?,
     };
     if let Some(message) = message {
-        tell_file(report, &message).map_err(|error| failed("hand over the termination message", error))?;
+        // The shim lets go of the mounts when it has told of the container's end: to take them down takes the kernel a
+        // while, which would otherwise be before that.
+        let mounts = sandbox.and_then(|_| File::open("/proc/self/ns/mnt").ok());
+        let files: Vec<&File> = [&message].into_iter().chain(&mounts).collect();
+        tell_files(report, &files).map_err(|error| failed("hand over the termination message", error))?;
     }
     if let Some(sandbox) = sandbox {
         sandbox::privileges::assume(sandbox.identity, sandbox.root, container.no_new_privileges)
@@ -263,19 +277,38 @@ fn prepare(
 }
 
 impl Sandbox<'_> {
-    fn enter(&self, container: &Container) -> Result<Option<File>, Failure> {
-        if let Some(cgroup) = &self.cgroup {
-            cgroup.join().map_err(|error| {
-                let message = format!("cannot enter its control group: {error}");
-                Failure::Refused(Refused { volume: String::new(), message })
-            })?;
+    /// Moves the container's process into its control groups and lets it go on. The kernel may take milliseconds for
+    /// that, during which the process makes its file system.
+    fn admit(&self, pid: i32, mut report: &UnixStream) -> Result<(), Failure> {
+        let moved = self.cgroup.as_ref().map_or(Ok(()), |cgroup| cgroup.take_in(pid));
+        if let Err(error) = moved {
+            // One that has failed by itself says why.
+            processes::signal(pid, Signal::KILL);
+            return match listen(report) {
+                Err(failure) => Err(failure),
+                Ok(_) => {
+                    let message = format!("cannot enter its control group: {error}");
+                    Err(Failure::Refused(Refused { volume: String::new(), message }))
+                }
+            };
         }
+        // If the process is gone, it is about to be heard why.
+        let _ = report.write_all(b"\0");
+        Ok(())
+    }
+
+    fn enter(&self, container: &Container, mut report: &UnixStream) -> Result<Option<File>, Failure> {
         if let Some(score) = self.root.resources.oom_score_adj {
             // A lower score than the shim's own needs a privilege that sandboxes may withhold.
             let _ = fs::write("/proc/self/oom_score_adj", score.to_string());
         }
         let message = sandbox::enter(container, self.root, self.identity, &self.place);
-        message.map(Some).map_err(Failure::Refused)
+        let message = message.map_err(Failure::Refused)?;
+        // Nothing is executed before it is held to its limits. Without a shim there is nobody to start for.
+        if report.read_exact(&mut [0]).is_err() {
+            sys::exit_now(1);
+        }
+        Ok(Some(message))
     }
 }
 

@@ -41,11 +41,18 @@ pub(super) struct Live {
     outputs: Vec<Output>,
     /// The file of its termination message, if it has one.
     message: Option<File>,
-    cgroup: Option<Cgroup>,
+    kept: Kept,
     /// Why it is not held to the limits that it has, until that is written down.
     unlimited: Option<String>,
     /// How its process ended, and until when to wait for what it left behind.
     ended: Option<(Ended, Timestamp)>,
+}
+
+/// What the kernel keeps for a container. To let go of it takes a while.
+#[derive(Debug)]
+pub(super) struct Kept {
+    cgroup: Option<Cgroup>,
+    _mounts: Option<File>,
 }
 
 /// One of a container's two outputs, while it is open.
@@ -69,9 +76,10 @@ impl Live {
             .map_err(|message| Failure::Refused(Refused { volume: String::new(), message }))?;
         let launched = launch::launch(pod, container, pod_dir, settings)?;
         let output = |pipe, stream| Output { pipe: Some(pipe), lines: Lines::new(stream) };
-        let Launched { process, stdout, stderr, message, cgroup, unlimited } = launched;
+        let Launched { process, stdout, stderr, message, mounts, cgroup, unlimited } = launched;
+        let kept = Kept { cgroup, _mounts: mounts };
         let outputs = vec![output(stdout, Stream::Stdout), output(stderr, Stream::Stderr)];
-        Ok(Live { process, attempt, log, outputs, message, cgroup, unlimited, ended: None })
+        Ok(Live { process, attempt, log, outputs, message, kept, unlimited, ended: None })
     }
 
     /// The outputs that are open, with their positions.
@@ -89,7 +97,7 @@ impl Live {
 
     /// What it is held to, if it has limits.
     pub(super) fn cgroup(&self) -> Option<&Cgroup> {
-        self.cgroup.as_ref()
+        self.kept.cgroup.as_ref()
     }
 
     /// Why it is not held to the limits that it has. Told once.
@@ -113,7 +121,8 @@ impl Live {
 
     /// Ends the log and says how the container ended. What is still in the pipes is read first; whoever holds them
     /// open after that is not waited for.
-    pub(super) fn finish(mut self, pod: &Pod, container: &Container, buffer: &mut [u8]) -> Exit {
+    /// What the kernel keeps for it is the caller's to let go.
+    pub(super) fn finish(mut self, pod: &Pod, container: &Container, buffer: &mut [u8]) -> (Exit, Kept) {
         for output in &mut self.outputs {
             while output.copy(&mut self.log, buffer) {}
             self.log.finish(&mut output.lines);
@@ -135,9 +144,9 @@ impl Live {
             memory_bytes_max: ended.memory_bytes_max,
             log_bytes: self.outputs.iter().map(|output| output.lines.bytes).sum(),
         };
-        let out_of_memory = code != 0 && self.cgroup.as_ref().is_some_and(Cgroup::ran_out_of_memory);
+        let out_of_memory = code != 0 && self.cgroup().is_some_and(Cgroup::ran_out_of_memory);
         let kind = if out_of_memory { ExitKind::OutOfMemory } else { ExitKind::Ended };
-        Exit { code, signal: ended.signal, kind, message, usage }
+        (Exit { code, signal: ended.signal, kind, message, usage }, self.kept)
     }
 }
 

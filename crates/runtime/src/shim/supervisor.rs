@@ -22,7 +22,7 @@ use super::{
     ShimError,
     control::{Command, Control},
     launch::{Failure, Settings},
-    live::{self, Live},
+    live::{self, Kept, Live},
     storage::Gauge,
 };
 use crate::{
@@ -56,6 +56,8 @@ pub(super) struct Supervisor<'a> {
     live: Vec<Option<Live>>,
     care: Care,
     gauge: Option<Gauge>,
+    /// What the kernel keeps for containers that have ended, until that is written down.
+    spent: Vec<Kept>,
     control: Control,
     signals: OwnedFd,
     settings: Settings,
@@ -99,6 +101,7 @@ impl<'a> Supervisor<'a> {
             live: pod.containers.iter().map(|_| None).collect(),
             care: Care::of(pod),
             gauge: (!pod.storage.is_empty()).then(|| Gauge::new(clock::now())),
+            spent: Vec::new(),
             control: Control::open().map_err(system("take commands"))?,
             signals: sys::take_signals().map_err(system("take signals"))?,
             settings: Settings { oom_score: lower_oom_score() },
@@ -117,6 +120,7 @@ impl<'a> Supervisor<'a> {
         loop {
             let wake_at = self.decide();
             let written = self.journal.flush();
+            self.spent.clear();
             if self.state.finished.is_some() && written.is_ok() {
                 return Ok(());
             }
@@ -218,6 +222,8 @@ impl<'a> Supervisor<'a> {
     fn start(&mut self, position: usize) {
         let attempt = self.state.containers[position].next_attempt();
         let container = self.name(position);
+        // The next attempt's have the same names.
+        self.spent.clear();
         let started = self.mount_memory().and_then(|()| {
             Live::start(self.pod, &self.pod.containers[position], attempt, self.dir, &self.settings)
         });
@@ -400,7 +406,8 @@ impl<'a> Supervisor<'a> {
         if live.cgroup().is_some_and(Cgroup::was_crowded) {
             self.record(Event::Crowded { container: container.name.clone(), attempt });
         }
-        let exit = live.finish(self.pod, container, &mut self.buffer);
+        let (exit, kept) = live.finish(self.pod, container, &mut self.buffer);
+        self.spent.push(kept);
         self.record(Event::Exited { container: container.name.clone(), attempt, exit });
     }
 }

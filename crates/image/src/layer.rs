@@ -147,10 +147,14 @@ fn place<R: Read>(
     Ok(())
 }
 
-/// Containers get their devices from the machine's `/dev`, not from an image. For an ordinary user the system would
-/// refuse anyway, and images that carry a few stay usable.
+/// Containers get their devices from the machine's `/dev`, not from an image. Those in an image's own `/dev`, as
+/// debootstrap makes them, are covered by that and left out. For an ordinary user the system would refuse the others
+/// anyway, and images that carry a few stay usable.
 fn device(owners: Owners, path: &[u8]) -> Result<(), String> {
+    let relative = path.strip_prefix(b"./").unwrap_or(path);
+    let relative = relative.strip_prefix(b"/").unwrap_or(relative);
     match owners {
+        _ if relative.starts_with(b"dev/") => Ok(()),
         Owners::Kept => Err("device nodes are not allowed in an image".to_owned()),
         Owners::Squashed => {
             tracing::warn!(path = %String::from_utf8_lossy(path), "left out a device node of an image");

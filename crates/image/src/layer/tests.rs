@@ -252,6 +252,20 @@ fn devices_are_refused_for_root_and_left_out_for_others() {
 }
 
 #[test]
+fn the_devices_that_a_container_gets_anyway_are_left_out() {
+    for name in ["dev/null", "./dev/null", "/dev/pts/ptmx"] {
+        let world = World::new();
+        let archive = Archived::new().entry(EntryType::Char, name, "", |h| {
+            h.set_device_major(1).unwrap();
+            h.set_device_minor(3).unwrap();
+        });
+        world.unpack(archive.file("after", "x")).unwrap();
+        assert_eq!(world.text("after"), "x");
+        assert!(fs::symlink_metadata(world.layer().join("dev/null")).is_err());
+    }
+}
+
+#[test]
 fn a_set_user_id_file_of_another_user_never_becomes_ours() {
     let world = World::new();
     let archive = Archived::new().entry(EntryType::Regular, "suid", "", |h| {

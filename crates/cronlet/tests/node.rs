@@ -24,3 +24,5 @@ mod run;
 mod testing;
 #[path = "node/tutorial.rs"]
 mod tutorial;
+#[path = "node/volumes.rs"]
+mod volumes;

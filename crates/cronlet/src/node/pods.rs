@@ -1,6 +1,7 @@
 //! The pods of this node: handed to the runtime as they change, and what it reports of them committed.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeSet, HashMap},
     sync::Arc,
 };
@@ -74,8 +75,18 @@ impl Pods {
             (Kind::PersistentVolumeClaim, None) => runtime.remove_claim(object),
             (Kind::ConfigMap | Kind::Secret | Kind::PersistentVolumeClaim, Some(_)) => {
                 self.retry_namespace(object.namespace(), snapshot);
+                self.refresh(object, snapshot);
             }
             _ => {}
+        }
+    }
+
+    /// Pods that run may have files that are made of this object.
+    fn refresh(&self, object: &Object, snapshot: &Snapshot) {
+        for pod in snapshot.list_namespace(Kind::Pod, object.namespace()) {
+            if has_files_of(pod, object) {
+                self.sync(pod, snapshot);
+            }
         }
     }
 
@@ -189,6 +200,73 @@ fn is_bound(pod: &Object) -> bool {
         node_name: String,
     }
     serde_json::from_str::<Binding>(pod.json()).is_ok_and(|binding| !binding.spec.node_name.is_empty())
+}
+
+/// The fields of a pod that tell of which objects its files are made.
+#[derive(Deserialize)]
+struct PodGlance<'a> {
+    #[serde(borrow, default)]
+    spec: SpecGlance<'a>,
+    #[serde(borrow, default)]
+    status: StatusGlance<'a>,
+}
+
+#[derive(Default, Deserialize)]
+struct SpecGlance<'a> {
+    #[serde(borrow, default)]
+    volumes: Vec<SourceGlance<'a>>,
+}
+
+/// A volume, or one source of a projected one.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SourceGlance<'a> {
+    #[serde(borrow)]
+    config_map: Option<NameGlance<'a>>,
+    #[serde(borrow)]
+    secret: Option<NameGlance<'a>>,
+    #[serde(borrow)]
+    projected: Option<ProjectedGlance<'a>>,
+}
+
+#[derive(Deserialize)]
+struct ProjectedGlance<'a> {
+    #[serde(borrow, default)]
+    sources: Vec<SourceGlance<'a>>,
+}
+
+#[derive(Deserialize)]
+struct NameGlance<'a> {
+    #[serde(borrow, default, alias = "secretName")]
+    name: Cow<'a, str>,
+}
+
+#[derive(Default, Deserialize)]
+struct StatusGlance<'a> {
+    #[serde(borrow)]
+    phase: Option<Cow<'a, str>>,
+}
+
+/// Whether a pod that has not finished has a volume that is made of a ConfigMap or a Secret.
+fn has_files_of(pod: &Object, object: &Object) -> bool {
+    // Most pods do not even mention it.
+    if !pod.json().contains(object.name()) {
+        return false;
+    }
+    let Ok(PodGlance { spec, status }) = serde_json::from_str(pod.json()) else { return false };
+    let finished = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
+    let named = |source: &SourceGlance<'_>| {
+        let name = match object.kind() {
+            Kind::ConfigMap => source.config_map.as_ref(),
+            Kind::Secret => source.secret.as_ref(),
+            _ => None,
+        };
+        name.is_some_and(|source| source.name == object.name())
+    };
+    let is_made_of = |volume: &SourceGlance<'_>| {
+        named(volume) || volume.projected.iter().flat_map(|projected| &projected.sources).any(named)
+    };
+    !finished && spec.volumes.iter().any(is_made_of)
 }
 
 /// The writes that say what a report says: the pod's status, the end of a deleted pod, and the events.

@@ -1,0 +1,30 @@
+//! What a node does about the volumes of its pods besides mounting them.
+
+use crate::testing::{Node, job};
+
+/// Stores a ConfigMap, or changes it.
+fn greet(node: &Node, greeting: &str) {
+    let manifest = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: settings}}\ndata: {{greeting: {greeting}}}\n"
+    );
+    node.cronlet_ok(&["apply", "-f", &node.file("settings.yaml", &manifest)]);
+}
+
+#[test]
+fn mounted_settings_follow_changes_while_their_pod_runs() {
+    let node = Node::start(&[]);
+    greet(&node, "before");
+    let script = "until grep -q after /cronlet-test/greeting && grep -q after /cronlet-projected/greeting; \
+                  do sleep 0.05; done";
+    let volumes = "      volumes:\n      - {name: v, configMap: {name: settings}}\n      \
+                   - {name: w, projected: {sources: [{configMap: {name: settings}}]}}\n      containers:";
+    let mounts = "image: busybox\n        volumeMounts: [{name: v, mountPath: /cronlet-test}, \
+                  {name: w, mountPath: /cronlet-projected}]";
+    let manifest =
+        job("follows", script).replace("      containers:", volumes).replace("image: busybox", mounts);
+    node.cronlet_ok(&["apply", "-f", &node.file("job.yaml", &manifest)]);
+    node.wait_for_pod("", "Running");
+    // The pod's status is written; from here on nothing changes but the ConfigMap.
+    greet(&node, "after");
+    node.wait_for_job("follows", "Complete");
+}

@@ -304,20 +304,22 @@ fn argv(
     image: Option<&Image>,
     env: &[(String, String)],
 ) -> Result<Vec<String>, String> {
-    let expanded =
-        |parts: Vec<String>| parts.iter().map(|part| environment::expand(part, env)).collect::<Vec<_>>();
+    let expanded = |parts: &Option<Vec<String>>| -> Vec<String> {
+        parts.iter().flatten().map(|part| environment::expand(part, env)).collect()
+    };
+    // Not what the image executes: upstream knows it only after that.
+    let (command, args) = (expanded(&container.command), expanded(&container.args));
     if let Some(image) = image {
-        let argv = expanded(image::argv(container, image));
+        let argv = image::argv(command, args, image);
         return if argv.is_empty() { Err("no command specified".to_owned()) } else { Ok(argv) };
     }
-    let command = container.command.as_deref().unwrap_or_default();
     if command.first().is_none_or(String::is_empty) {
         let image = container.image.as_deref().unwrap_or_default();
         return Err(format!(
             "a process pod does not use the image {image:?}, so `command` is required: set it to a program of this host"
         ));
     }
-    Ok(expanded(command.iter().chain(container.args.iter().flatten()).cloned().collect()))
+    Ok(command.into_iter().chain(args).collect())
 }
 
 #[cfg(test)]

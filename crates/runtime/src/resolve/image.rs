@@ -28,15 +28,13 @@ pub enum ImageState {
 
 /// The program and its arguments: `command` stands in for the image's entry point and lets its `cmd` go, `args` for
 /// `cmd` (upstream's rule).
-pub(super) fn argv(container: &api::Container, image: &Image) -> Vec<String> {
-    let own = |list: &Option<Vec<String>>| list.clone().filter(|list| !list.is_empty());
-    let (command, args) = (own(&container.command), own(&container.args));
-    let tail = match (&command, args) {
-        (_, Some(args)) => args,
-        (Some(_), None) => Vec::new(),
-        (None, None) => image.cmd.clone(),
+pub(super) fn argv(command: Vec<String>, args: Vec<String>, image: &Image) -> Vec<String> {
+    let tail = match (command.is_empty(), args.is_empty()) {
+        (_, false) => args,
+        (true, true) => image.cmd.clone(),
+        (false, true) => Vec::new(),
     };
-    let head = command.unwrap_or_else(|| image.entrypoint.clone());
+    let head = if command.is_empty() { image.entrypoint.clone() } else { command };
     head.into_iter().chain(tail).collect()
 }
 

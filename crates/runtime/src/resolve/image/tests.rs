@@ -67,6 +67,30 @@ fn command_and_args_stand_in_for_what_the_image_says() {
 }
 
 #[test]
+fn what_the_image_executes_is_not_expanded() {
+    let entrypoint = vec!["sh".into(), "-c".into(), "kill $$ $(A)".into()];
+    let image = Image { entrypoint, cmd: vec!["$(A)".into()], ..image() };
+    let mut own = json!({ "env": [{ "name": "A", "value": "a" }] });
+    assert_eq!(resolved(own.clone(), json!({}), image.clone()).unwrap().argv[2..], ["kill $$ $(A)", "$(A)"]);
+    own["args"] = json!(["$(A)", "$$"]);
+    assert_eq!(resolved(own, json!({}), image).unwrap().argv[2..], ["kill $$ $(A)", "a", "$"]);
+}
+
+#[test]
+fn the_containers_directory_outranks_the_images() {
+    assert_eq!(container(json!({ "workingDir": "/own" })).cwd, "/own");
+    let nowhere = Image { working_dir: String::new(), ..image() };
+    assert_eq!(resolved(json!({}), json!({}), nowhere).unwrap().cwd, "/");
+}
+
+#[test]
+fn the_pods_groups_come_besides_the_images() {
+    let pod = json!({ "securityContext": { "supplementalGroups": [6], "fsGroup": 5 } });
+    let image = Image { user: "app".into(), ..image() };
+    assert_eq!(resolved(json!({}), pod, image).unwrap().identity.unwrap().groups, [5, 6, 2000]);
+}
+
+#[test]
 fn the_images_variables_are_defaults() {
     let own = container(
         json!({ "env": [{ "name": "MODE", "value": "own" }, { "name": "SEEN", "value": "$(PATH)" }] }),

@@ -93,6 +93,34 @@ pub fn pod_status(observed: Observed<'_>) -> PodStatus {
     status
 }
 
+/// A pod's status as it is to be stored: what the node tells, and of all else what is stored by now. The one it tells
+/// was made from an older one, and others may have written since.
+pub fn over_stored(stored: PodStatus, told: &PodStatus) -> PodStatus {
+    let list = |status: &PodStatus| status.conditions.clone().unwrap_or_default();
+    let conditions = conditions::merged(&list(&stored), &list(told));
+    let (reason, message) = if told.reason.is_none() && told.phase == stored.phase {
+        (stored.reason.clone(), stored.message.clone())
+    } else {
+        (told.reason.clone(), told.message.clone())
+    };
+    let told = told.clone();
+    PodStatus {
+        phase: told.phase,
+        reason,
+        message,
+        conditions: (!conditions.is_empty()).then_some(conditions),
+        init_container_statuses: told.init_container_statuses,
+        container_statuses: told.container_statuses,
+        start_time: told.start_time,
+        observed_generation: told.observed_generation,
+        host_ip: told.host_ip,
+        host_ips: told.host_ips,
+        pod_ip: told.pod_ip,
+        pod_ips: told.pod_ips,
+        ..stored
+    }
+}
+
 /// Whether a pod has been active for longer than it may.
 pub(crate) fn is_past_deadline(pod: &api::Pod, start_time: Timestamp, now: Timestamp) -> bool {
     let seconds = pod.spec.as_ref().and_then(|spec| spec.active_deadline_seconds);

@@ -12,7 +12,7 @@ use cronlet_object::{
     deletion,
     event::{self, Note, Recorder},
 };
-use cronlet_runtime::{Report, Runtime};
+use cronlet_runtime::{Report, Runtime, status::over_stored};
 use cronlet_store::{Committed, Refusal, Store};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -272,7 +272,7 @@ fn has_files_of(pod: &Object, object: &Object) -> bool {
 /// The writes that say what a report says: the pod's status, the end of a deleted pod, and the events.
 fn told(old: &Arc<Object>, report: &Report, recorder: &Recorder, ids: &mut Ids) -> Transaction {
     let mut pod: Pod = old.decode();
-    pod.status = Some(report.status.clone());
+    pod.status = Some(over_stored(pod.status.take().unwrap_or_default(), &report.status));
     if report.stopped && pod.metadata.deletion_timestamp.is_some() {
         // What the kubelet does when nothing of the pod is left: it deletes without grace.
         pod.metadata.deletion_grace_period_seconds = Some(0);
@@ -287,4 +287,87 @@ fn told(old: &Arc<Object>, report: &Report, recorder: &Recorder, ids: &mut Ids) 
         recorder.record(&mut transaction.writes, &about, &note, ids);
     }
     transaction
+}
+
+#[cfg(test)]
+mod tests {
+    use cronlet_object::{
+        Draft, Write,
+        api::{PodCondition, PodStatus},
+    };
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn stored(status: &Value) -> Arc<Object> {
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": { "name": "p", "namespace": "default", "uid": "u" },
+            "spec": { "containers": [{ "name": "c" }] },
+            "status": status,
+        }))
+        .unwrap();
+        Arc::new(Draft::of(&pod).seal(1))
+    }
+
+    /// The status that is stored after the node has told another one.
+    fn after(stored: &Arc<Object>, told_status: Value) -> PodStatus {
+        let report = Report {
+            pod: stored.key().clone(),
+            uid: stored.meta().uid.clone(),
+            status: serde_json::from_value(told_status).unwrap(),
+            events: Vec::new(),
+            stopped: false,
+            blocked: false,
+        };
+        let snapshot = Snapshot::default();
+        let recorder =
+            Recorder { snapshot: &snapshot, now: Timestamp::UNIX_EPOCH, component: COMPONENT, host: None };
+        let transaction = told(stored, &report, &recorder, &mut Ids::seeded(1));
+        match transaction.writes.into_iter().next() {
+            Some(Write::Update { draft, .. }) => draft.seal(2).decode::<Pod>().status.unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_report_leaves_what_others_have_written_meanwhile() {
+        let condition = |kind: &str, status: &str| json!({ "type": kind, "status": status });
+        let stored = stored(&json!({
+            "phase": "Running", "qosClass": "Burstable", "nominatedNodeName": "here", "reason": "Held",
+            "conditions": [
+                condition("Ready", "True"),
+                condition("DisruptionTarget", "True"),
+                condition("cronlet.dev/StartTimeout", "True"),
+            ],
+        }));
+        // Made before that was written, of which it knows nothing.
+        let status = after(
+            &stored,
+            json!({
+                "phase": "Running", "podIP": "10.0.0.1",
+                "conditions": [condition("Ready", "False"), condition("gone.example/since", "True")],
+            }),
+        );
+        let short = |condition: &PodCondition| format!("{} {}", condition.type_, condition.status);
+        let conditions: Vec<String> = status.conditions.iter().flatten().map(short).collect();
+        assert_eq!(conditions, ["Ready False", "DisruptionTarget True", "cronlet.dev/StartTimeout True"]);
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        assert_eq!(
+            [&status.qos_class, &status.nominated_node_name, &status.reason, &status.pod_ip].map(text),
+            ["Burstable", "here", "Held", "10.0.0.1"]
+        );
+    }
+
+    #[test]
+    fn a_pod_that_the_node_has_evicted_is_said_to_be() {
+        let disrupted =
+            |reason: &str| json!({ "type": "DisruptionTarget", "status": "True", "reason": reason });
+        let stored =
+            stored(&json!({ "phase": "Running", "conditions": [disrupted("DeletionByTaintManager")] }));
+        let told = json!({ "phase": "Failed", "reason": "Evicted", "conditions": [disrupted("TerminationByKubelet")] });
+        let status = after(&stored, told);
+        assert_eq!((status.phase.as_deref(), status.reason.as_deref()), (Some("Failed"), Some("Evicted")));
+        let reasons: Vec<_> = status.conditions.into_iter().flatten().map(|c| c.reason.unwrap()).collect();
+        assert_eq!(reasons, ["TerminationByKubelet"]);
+    }
 }

@@ -20,6 +20,13 @@ impl Verdict {
     }
 }
 
+/// The types of the conditions that a node keeps of every pod.
+const OWN: [&str; 5] =
+    ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
+/// The condition of a pod that is ended from outside: by the node, if it has the reason below.
+const DISRUPTION: &str = "DisruptionTarget";
+const ENDED_BY_NODE: &str = "TerminationByKubelet";
+
 /// The conditions that a node keeps, in the order in which it lists them; then all others as they were.
 pub(super) fn conditions(
     observed: Observed<'_>,
@@ -30,22 +37,36 @@ pub(super) fn conditions(
     let old =
         observed.pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     let made = [
-        ("PodReadyToStartContainers", ready_to_start(observed)),
-        ("Initialized", initialized(phase, parts)),
-        ("Ready", ready(phase, parts, statuses)),
-        ("ContainersReady", ready(phase, parts, statuses)),
-        ("PodScheduled", Verdict::HOLDS),
+        ready_to_start(observed),
+        initialized(phase, parts),
+        ready(phase, parts, statuses),
+        ready(phase, parts, statuses),
+        Verdict::HOLDS,
     ];
+    let made = OWN.into_iter().zip(made);
     let mut conditions: Vec<PodCondition> =
-        made.into_iter().map(|(kind, verdict)| condition(observed, old, kind, verdict)).collect();
+        made.map(|(kind, verdict)| condition(observed, old, kind, verdict)).collect();
     if let Some(message) = observed.run.and_then(|(_, state)| state.eviction.clone()) {
-        let verdict = Verdict { message: Some(message), ..Verdict::because(true, "TerminationByKubelet") };
-        conditions.push(condition(observed, old, "DisruptionTarget", verdict));
+        let verdict = Verdict { message: Some(message), ..Verdict::because(true, ENDED_BY_NODE) };
+        conditions.push(condition(observed, old, DISRUPTION, verdict));
     }
-    let foreign = old.iter().filter(|condition| !conditions.iter().any(|own| own.type_ == condition.type_));
-    let foreign: Vec<PodCondition> = foreign.cloned().collect();
-    conditions.extend(foreign);
-    conditions
+    with_foreign(conditions, old)
+}
+
+/// What a node says of its own conditions, and then what is stored of all others.
+pub(super) fn merged(stored: &[PodCondition], told: &[PodCondition]) -> Vec<PodCondition> {
+    let is_own = |condition: &&PodCondition| {
+        let kind = condition.type_.as_str();
+        OWN.contains(&kind) || kind == DISRUPTION && condition.reason.as_deref() == Some(ENDED_BY_NODE)
+    };
+    with_foreign(told.iter().filter(is_own).cloned().collect(), stored)
+}
+
+fn with_foreign(mut own: Vec<PodCondition>, stored: &[PodCondition]) -> Vec<PodCondition> {
+    let is_foreign = |stored: &&PodCondition| own.iter().all(|own| own.type_ != stored.type_);
+    let foreign: Vec<PodCondition> = stored.iter().filter(is_foreign).cloned().collect();
+    own.extend(foreign);
+    own
 }
 
 fn condition(observed: Observed<'_>, old: &[PodCondition], kind: &str, verdict: Verdict) -> PodCondition {

@@ -80,7 +80,8 @@ const DEFAULT: [&str; 14] = [
 ];
 
 /// The numbers of the capabilities that a container has: the default ones, those added, without those dropped. `ALL`
-/// stands for all of them, and names may begin with `CAP_`, as with upstream's runtimes.
+/// stands for all of them, and where it is dropped only those remain that are added by name. Names may begin with
+/// `CAP_`, as with upstream's runtimes.
 ///
 /// # Errors
 /// The first name that is no capability's.
@@ -103,7 +104,7 @@ pub(crate) fn capabilities(add: &[String], drop: &[String], privileged: bool) ->
     let (added, dropped) = (listed(add)?, listed(drop)?);
     let is_default = |number: u8| DEFAULT.contains(&NAMES[usize::from(number)]);
     let keeps = |number: &u8| {
-        let base = if has_all(add) { true } else { is_default(*number) && !has_all(drop) };
+        let base = !has_all(drop) && (has_all(add) || is_default(*number));
         (base || added.contains(number)) && !dropped.contains(number)
     };
     Ok(all().filter(keeps).collect())
@@ -188,6 +189,7 @@ mod tests {
         assert_eq!(names(&["ALL"], &[]).len(), NAMES.len());
         assert!(!names(&["ALL"], &["CAP_SYS_ADMIN"]).contains(&"SYS_ADMIN"));
         assert!(names(&[], &["ALL"]).is_empty());
+        assert_eq!(names(&["ALL", "KILL"], &["ALL"]), ["KILL"]);
     }
 
     #[test]

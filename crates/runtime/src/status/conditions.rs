@@ -39,7 +39,7 @@ pub(super) fn conditions(
     let made = [
         ready_to_start(observed),
         initialized(phase, parts),
-        ready(phase, parts, statuses),
+        gated(observed, old, ready(phase, parts, statuses)),
         ready(phase, parts, statuses),
         Verdict::HOLDS,
     ];
@@ -113,6 +113,26 @@ fn ready(phase: &str, parts: &[Part<'_>], statuses: &[ContainerStatus]) -> Verdi
     let unready =
         parts.iter().zip(statuses).filter(|(part, status)| part.role != Role::Init && !status.ready);
     not_all(unready.map(|(part, _)| part), "ContainersNotReady", "unready")
+}
+
+/// Whether the pod is ready whose containers are, or are not for this reason: each of its readiness gates must be open.
+fn gated(observed: Observed<'_>, stored: &[PodCondition], containers: Verdict) -> Verdict {
+    let gates = observed.pod.spec.as_ref().and_then(|spec| spec.readiness_gates.as_deref());
+    let closed = gates.unwrap_or_default().iter().filter_map(|gate| {
+        let kind = &gate.condition_type;
+        match stored.iter().find(|condition| condition.type_ == *kind) {
+            None => Some(format!("corresponding condition of pod readiness gate {kind:?} does not exist.")),
+            Some(PodCondition { status, .. }) if status != "True" => {
+                Some(format!("the status of pod readiness gate {kind:?} is not \"True\", but {status}"))
+            }
+            Some(_) => None,
+        }
+    });
+    let closed: Vec<String> = closed.collect();
+    if !containers.holds || closed.is_empty() {
+        return containers;
+    }
+    Verdict { message: Some(closed.join(", ")), ..Verdict::because(false, "ReadinessGatesNotReady") }
 }
 
 fn not_all<'a>(lacking: impl Iterator<Item = &'a Part<'a>>, reason: &'static str, state: &str) -> Verdict {

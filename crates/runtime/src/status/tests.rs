@@ -261,6 +261,31 @@ fn init_containers_keep_a_pod_pending() {
 }
 
 #[test]
+fn a_pod_waits_for_its_readiness_gates() {
+    let mut story = Story::new(Never, &["c"]);
+    let gates = json!([{ "conditionType": "a.example/open" }, { "conditionType": "b.example/open" }]);
+    story.pod.spec.as_mut().unwrap().readiness_gates = serde_json::from_value(gates).unwrap();
+    let said = |story: &mut Story, statuses: [&str; 2]| {
+        let kinds = ["a.example/open", "b.example/open"].into_iter().zip(statuses);
+        let told = kinds.filter(|(_, status)| !status.is_empty());
+        let told: Vec<Value> = told.map(|(kind, status)| json!({ "type": kind, "status": status })).collect();
+        story.pod.status.as_mut().unwrap().conditions = serde_json::from_value(json!(told)).unwrap();
+        let status = story.status();
+        (condition(&status, "Ready"), condition(&status, "ContainersReady"))
+    };
+    let unready = "False ContainersNotReady containers with unready status: [c]".to_owned();
+    assert_eq!(said(&mut story, ["True", "True"]), (unready.clone(), unready));
+    story.starts(1, "c");
+    let missing = "corresponding condition of pod readiness gate \"a.example/open\" does not exist.";
+    let closed = "the status of pod readiness gate \"b.example/open\" is not \"True\", but False";
+    let message = format!("False ReadinessGatesNotReady {missing}, {closed}");
+    assert_eq!(said(&mut story, ["", "False"]), (message, "True".into()));
+    assert_eq!(said(&mut story, ["True", "True"]), ("True".into(), "True".into()));
+    story.exits(2, "c", 0).finishes(2);
+    assert_eq!(said(&mut story, ["", "False"]).0, "False PodCompleted");
+}
+
+#[test]
 fn a_pod_whose_init_container_failed_has_failed() {
     let mut story = Story::new(Never, &["init", "c"]);
     story.starts(1, "init").exits(2, "init", 3).finishes(2);

@@ -19,6 +19,7 @@ use std::{
 use rustix::{
     fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, open, openat2},
     mount::{MountFlags, MoveMountFlags, OpenTreeFlags, mount, move_mount, open_tree},
+    process::umask,
 };
 
 use self::mirror::Mirrors;
@@ -178,13 +179,22 @@ fn open_sub_path(volume: &OwnedFd, path: &str) -> io::Result<OwnedFd> {
         let name = component.as_os_str().to_str().ok_or(io::ErrorKind::InvalidInput)?;
         dir = match open_below(volume, text) {
             Err(rustix::io::Errno::NOENT) => {
-                mkdirat(&dir, name, permissions)?;
+                make_dir(&dir, name, permissions)?;
                 open_below(volume, text)?
             }
             opened => opened?,
         };
     }
     Ok(dir)
+}
+
+/// Makes a directory with exactly these permissions. Not by changing them afterwards: what has the name by then may be
+/// somebody else's link.
+fn make_dir(parent: &OwnedFd, name: &str, permissions: Mode) -> io::Result<()> {
+    let mask = umask(Mode::empty());
+    let made = mkdirat(parent, name, permissions);
+    umask(mask);
+    Ok(made?)
 }
 
 const O_PATH: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);

@@ -21,6 +21,7 @@ crate::tests![
     a_claim_outlives_its_pods,
     a_host_path_must_be_what_it_is_said_to_be,
     a_sub_path_stays_in_its_volume,
+    a_sub_path_is_made_as_open_as_its_volume,
     memory_is_a_medium,
     memory_outlives_a_server,
     mount_points_in_kernel_file_systems_are_refused,
@@ -226,6 +227,20 @@ fn a_sub_path_stays_in_its_volume() {
     let (code, _) = run(&mut node, &with("in", "touch /cronlet-test/x/file", volume, mount("new/deep")));
     assert_eq!(code, Some(0));
     assert!(host.join("new/deep/file").exists());
+}
+
+fn a_sub_path_is_made_as_open_as_its_volume() {
+    if !rustix::process::geteuid().is_root() {
+        return println!("not run: a_sub_path_is_made_as_open_as_its_volume needs root");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = Node::new(dir.path());
+    let script = "touch /cronlet-test/x/file && stat -c %a /cronlet-test/x; umask";
+    let mount = json!({ "mountPath": "/cronlet-test/x", "subPath": "new/deep" });
+    let mut pod = with("p", script, json!({ "emptyDir": {} }), mount);
+    let context = json!({ "runAsUser": 65533, "runAsGroup": 65533 });
+    pod.spec.as_mut().unwrap().security_context = Some(serde_json::from_value(context).unwrap());
+    assert_eq!(run(&mut node, &pod), (Some(0), "777\n0022\n".into()));
 }
 
 fn memory_is_a_medium() {

@@ -38,20 +38,26 @@ pub(crate) fn refresh(volume: &Volume, now: Timestamp) -> Result<(), String> {
     }
 }
 
+/// A directory that its owner alone may write to.
 fn private_dir(path: &Path) -> io::Result<()> {
-    existing_is_fine(fs::DirBuilder::new().mode(0o755).create(path))
+    existing_is_fine(fs::create_dir(path))?;
+    set_mode(path, 0o755)
+}
+
+/// Not when something is made: there the process's mask would apply.
+fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    fs::set_permissions(path, Permissions::from_mode(mode))
 }
 
 /// A directory for every user; what is above it guards it.
 fn shared_dir(path: &Path, gid: Option<u32>) -> io::Result<()> {
     existing_is_fine(fs::create_dir(path))?;
-    // Not when it is made: there the process's mask would apply.
     match gid {
         Some(gid) => {
             chown(path, None, Some(gid))?;
-            fs::set_permissions(path, Permissions::from_mode(0o2777))
+            set_mode(path, 0o2777)
         }
-        None => fs::set_permissions(path, Permissions::from_mode(0o777)),
+        None => set_mode(path, 0o777),
     }
 }
 
@@ -86,11 +92,11 @@ fn host_path(path: &Path, kind: HostPathKind) -> Result<(), String> {
         (HostPathKind::Unset, true) => return Ok(()),
         (HostPathKind::DirectoryOrCreate, false) => {
             let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(path);
-            return made.map_err(failed);
+            return made.and_then(|()| set_mode(path, 0o755)).map_err(failed);
         }
         (HostPathKind::FileOrCreate, false) => {
             let made = File::options().write(true).create_new(true).mode(0o644).open(path);
-            return made.map(drop).map_err(failed);
+            return made.and_then(|file| file.set_permissions(Permissions::from_mode(0o644))).map_err(failed);
         }
         (HostPathKind::Unset, false) => (|_| true, "anything"),
         (HostPathKind::Directory | HostPathKind::DirectoryOrCreate, _) => (FileType::is_dir, "a directory"),

@@ -7,7 +7,7 @@ use std::{
     collections::BTreeSet,
     fs::{self, Permissions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown, symlink},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt, chown, symlink},
     path::{Path, PathBuf},
 };
 
@@ -68,14 +68,13 @@ fn write_files(dir: &Path, files: &[FileEntry], gid: Option<u32>) -> io::Result<
 }
 
 fn make_dir(path: &Path, gid: Option<u32>) -> io::Result<()> {
-    fs::DirBuilder::new().mode(0o755).create(path)?;
-    match gid {
-        Some(gid) => {
-            chown(path, None, Some(gid))?;
-            fs::set_permissions(path, Permissions::from_mode(0o2755))
-        }
-        None => Ok(()),
+    fs::create_dir(path)?;
+    if let Some(gid) = gid {
+        chown(path, None, Some(gid))?;
     }
+    // Not when it is made: there the process's mask would apply.
+    let mode = if gid.is_some() { 0o2755 } else { 0o755 };
+    fs::set_permissions(path, Permissions::from_mode(mode))
 }
 
 /// Whether a directory has exactly these files.

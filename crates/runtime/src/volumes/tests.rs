@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::resolve::FileEntry;
 
 fn volume(source: PathBuf, plan: Plan) -> Volume {
     Volume { name: "v".into(), source, read_only: false, gid: None, plan }
@@ -68,6 +69,49 @@ fn host_paths_are_checked() {
     check(&made, DirectoryOrCreate).unwrap();
     check(&made.join("file"), FileOrCreate).unwrap();
     assert!(made.join("file").is_file());
+    assert_eq!((mode(&made), mode(&made.join("file"))), (0o755, 0o644));
     let orphan = check(&dir.path().join("x/file"), FileOrCreate).unwrap_err();
     assert!(orphan.contains("cannot be created"), "{orphan}");
+}
+
+#[test]
+fn what_is_made_is_as_open_whatever_the_mask_is() {
+    // The mask is the process's, so that of another one is changed.
+    let this = std::env::current_exe().unwrap();
+    let arguments = ["--exact", "volumes::tests::under_a_strict_mask", "--ignored"];
+    let output = std::process::Command::new(this).args(arguments).output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && printed.contains("1 passed"), "{printed}");
+}
+
+#[test]
+#[ignore = "changes the mask of its process: what_is_made_is_as_open_whatever_the_mask_is runs it"]
+fn under_a_strict_mask() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let dir = tempfile::tempdir().unwrap();
+    let file = FileEntry { path: "deep/er".into(), data: Vec::new(), mode: 0o644 };
+    let files = dir.path().join("files");
+    make(&volume(files.clone(), Plan::Files(vec![file])), Timestamp::UNIX_EPOCH).unwrap();
+    for (path, expected) in [("", 0o755), ("..data", 0o755), ("deep", 0o755), ("deep/er", 0o644)] {
+        assert_eq!(mode(&files.join(path)), expected, "{path}");
+    }
+    let made = dir.path().join("made");
+    host_path(&made, HostPathKind::DirectoryOrCreate).unwrap();
+    host_path(&made.join("file"), HostPathKind::FileOrCreate).unwrap();
+    assert_eq!((mode(&made), mode(&made.join("file"))), (0o755, 0o644));
+}
+
+#[test]
+fn a_group_owns_the_volumes_it_is_given() {
+    use std::os::unix::fs::MetadataExt;
+    // Everybody may give what is theirs to a group of theirs.
+    let gid = rustix::process::getgid().as_raw();
+    let dir = tempfile::tempdir().unwrap();
+    for (name, plan) in
+        [("disk", Plan::EmptyDir), ("memory", Plan::Memory { bytes_max: None }), ("claim", Plan::Claim)]
+    {
+        let path = dir.path().join(name);
+        make(&Volume { gid: Some(gid), ..volume(path.clone(), plan) }, Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!((mode(&path), fs::metadata(&path).unwrap().gid()), (0o2777, gid), "{name}");
+    }
 }

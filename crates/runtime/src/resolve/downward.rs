@@ -111,7 +111,7 @@ fn parse(quantity: Option<&resource::Quantity>) -> Result<Option<Quantity>, Stri
 }
 
 /// How much of a resource the node has for pods, as it says itself.
-fn allocatable(inputs: &Inputs<'_>, resource: &str) -> Option<resource::Quantity> {
+pub(super) fn allocatable(inputs: &Inputs<'_>, resource: &str) -> Option<resource::Quantity> {
     let node: Node = inputs.snapshot.decode("", &inputs.node.name)?;
     node.status?.allocatable?.remove(resource)
 }

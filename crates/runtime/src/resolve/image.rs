@@ -6,10 +6,10 @@ use cronlet_image::Image;
 use cronlet_object::{api, quantity::Quantity};
 use k8s_openapi::apimachinery::pkg::api::resource;
 
-use super::{Inputs, Users, identity as wanted_identity};
+use super::{Inputs, Users, downward, identity as wanted_identity, roles};
 use crate::{
     sandbox::privileges,
-    spec::{Identity, Resources, Root},
+    spec::{Identity, Resources, Role, Root},
 };
 
 /// Whether a container's image is there.
@@ -224,7 +224,7 @@ fn resources(
         memory_bytes_max: memory.filter(|bytes| *bytes > 0).map(positive),
         pod_pids_max: pids_max.filter(|_| is_root),
         pids_max: pids_max.filter(|_| !is_root),
-        oom_score_adj: oom_score(spec),
+        oom_score_adj: oom_score(inputs, spec, container)?,
     })
 }
 
@@ -232,33 +232,39 @@ fn parse(text: &str) -> Result<Quantity, String> {
     text.parse().map_err(|error| format!("{text:?}: {error}"))
 }
 
-/// Pods that ask for nothing are ended first, those that have asked for all they may use last. In between, the kernel's
-/// own judgement stands.
-fn oom_score(spec: &api::PodSpec) -> Option<i32> {
-    let all = || spec.init_containers.iter().flatten().chain(&spec.containers);
-    let asks = |container: &api::Container| {
-        container.resources.as_ref().is_some_and(|resources| {
-            [&resources.limits, &resources.requests].into_iter().flatten().any(|list| !list.is_empty())
-        })
-    };
-    let is_guaranteed = |container: &api::Container| {
-        container.resources.as_ref().is_some_and(|resources| {
-            let limits = resources.limits.clone().unwrap_or_default();
-            let requests = resources.requests.clone().unwrap_or_default();
-            ["cpu", "memory"].iter().all(|name| {
-                limits
-                    .get(*name)
-                    .is_some_and(|limit| requests.get(*name).is_none_or(|wanted| wanted == limit))
-            })
-        })
-    };
-    if !all().any(asks) {
-        Some(BEST_EFFORT_OOM_SCORE)
-    } else if all().all(is_guaranteed) {
-        Some(GUARANTEED_OOM_SCORE)
-    } else {
-        None
+/// Pods that ask for nothing are ended first, those that have asked for all they may use last, and those between them
+/// by how little of the node's memory they have asked for (the kubelet's rule).
+fn oom_score(
+    inputs: &Inputs<'_>,
+    spec: &api::PodSpec,
+    container: &api::Container,
+) -> Result<Option<i32>, String> {
+    match inputs.pod.status.as_ref().and_then(|status| status.qos_class.as_deref()) {
+        Some("BestEffort") => return Ok(Some(BEST_EFFORT_OOM_SCORE)),
+        Some("Guaranteed") => return Ok(Some(GUARANTEED_OOM_SCORE)),
+        Some("Burstable") => {}
+        _ => return Ok(None),
     }
+    let mut wanted = memory_wanted(container)?;
+    if roles(spec).any(|(role, other)| role == Role::Sidecar && other.name == container.name) {
+        // It does not go before those that it serves.
+        let served: Result<Vec<i64>, String> = spec.containers.iter().map(memory_wanted).collect();
+        wanted = wanted.max(served?.into_iter().min().unwrap_or(0));
+    }
+    let capacity = downward::allocatable(inputs, "memory").map(|quantity| parse(&quantity.0)).transpose()?;
+    let capacity = capacity.map(|quantity| quantity.value()).filter(|bytes| *bytes > 0);
+    let score = capacity.map(|capacity| 1000 - wanted.saturating_mul(1000) / capacity);
+    let (first, last) = (i64::from(BEST_EFFORT_OOM_SCORE) - 1, i64::from(GUARANTEED_OOM_SCORE) + 1000);
+    Ok(score.and_then(|score| i32::try_from(score.clamp(last, first)).ok()))
+}
+
+/// The memory that a container has asked for, in bytes.
+fn memory_wanted(container: &api::Container) -> Result<i64, String> {
+    let own = container.resources.clone().unwrap_or_default();
+    // A limit stands in for a missing request.
+    let wanted = [own.requests, own.limits].into_iter().flatten().find_map(|mut list| list.remove("memory"));
+    let wanted = wanted.map(|quantity| parse(&quantity.0)).transpose()?;
+    Ok(wanted.map_or(0, |quantity| quantity.value()))
 }
 
 #[cfg(test)]

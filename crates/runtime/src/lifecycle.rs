@@ -167,6 +167,7 @@ impl<'a> View<'a> {
         }
         self.end_condemned(decision);
         let initialized = self.is_initialized();
+        let latest = self.state.containers.iter().rposition(|container| container.current.is_some());
         for (position, role, container) in self.containers().filter(|(_, role, _)| *role != Role::Regular) {
             if role == Role::Init && initialized {
                 continue;
@@ -175,7 +176,8 @@ impl<'a> View<'a> {
             let runs = decision.meet(position, need);
             let passed = match role {
                 Role::Init => need == Need::Done { succeeded: true },
-                _ => runs && container.is_started(self.spec_of(position)),
+                // It had come up before what follows it was started, and that does not wait for it again.
+                _ => latest > Some(position) || runs && container.is_started(self.spec_of(position)),
             };
             if !passed && !initialized {
                 return;

@@ -262,6 +262,23 @@ fn a_crashing_sidecar_holds_up_what_follows_it_only_at_first() {
 }
 
 #[test]
+fn a_sidecar_that_had_come_up_does_not_hold_up_what_follows_when_it_crashes() {
+    let mut story = Story::new(Never, &[Sidecar, Init, Init, Regular]);
+    story.obeys(0);
+    story.obeys(0);
+    story.exits(1, 0, 1);
+    // At once, the first time.
+    assert_eq!(story.decides(1), (vec![Start(0)], None));
+    story.starts(1, 0);
+    story.exits(2, 0, 1);
+    assert_eq!(story.decides(2), (vec![], Some(12)));
+    story.exits(3, 1, 0);
+    assert_eq!(story.decides(3), (vec![Start(2)], Some(12)));
+    story.obeys(3);
+    assert_eq!(story.decides(12), (vec![Start(0)], None));
+}
+
+#[test]
 fn a_stop_asks_then_forces() {
     let mut story = Story::new(Always, &[Regular, Regular]);
     story.obeys(0);

@@ -55,6 +55,8 @@ pub struct NodeFacts {
     pub name: String,
     /// Its address, which is that of its pods, too.
     pub ip: String,
+    /// The machine's host name.
+    pub hostname: String,
     /// The directory of the pods' directories.
     pub pods_dir: PathBuf,
     /// The directory of the claims' directories.
@@ -288,9 +290,8 @@ fn sandbox(inputs: &Inputs<'_>, spec: &api::PodSpec) -> Sandbox {
         return Sandbox::default();
     }
     let network = inputs.pod.metadata.annotations.as_ref().and_then(|all| all.get(NETWORK));
-    // Who shares the host's network shares its name, too.
-    let hostname = (spec.host_network != Some(true)).then(|| environment::hostname(inputs.pod, spec));
-    Sandbox { hostname, no_network: network.is_some_and(|network| network == "none") }
+    let own = (!environment::has_hosts_name(spec)).then(|| environment::hostname(inputs, spec));
+    Sandbox { hostname: own, no_network: network.is_some_and(|network| network == "none") }
 }
 
 /// Relative paths start from the root, as in a container.

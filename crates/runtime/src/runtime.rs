@@ -135,6 +135,7 @@ impl Runtime {
         let facts = NodeFacts {
             name: config.node_name,
             ip: config.node_ip.to_string(),
+            hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             pods_dir: config.data_dir.join("pods"),
             volumes_dir: config.data_dir.join("volumes"),
             log_root: config.log_root,

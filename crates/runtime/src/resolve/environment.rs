@@ -39,7 +39,7 @@ pub(super) fn resolve(
             set(&mut variables, variable.name.clone(), value);
         }
     }
-    let general = [("PATH".to_owned(), PATH.to_owned()), ("HOSTNAME".to_owned(), hostname(inputs.pod, spec))];
+    let general = [("PATH".to_owned(), PATH.to_owned()), ("HOSTNAME".to_owned(), hostname(inputs, spec))];
     for (name, value) in defaults.into_iter().chain(general) {
         if lookup(&variables, &name).is_none() {
             variables.push((name, value));
@@ -109,10 +109,18 @@ fn set(variables: &mut Variables, name: String, value: String) {
     }
 }
 
-/// The pod's host name: its `hostname` or its name, cut to what a host name may be.
-pub(super) fn hostname(pod: &api::Pod, spec: &api::PodSpec) -> String {
+/// Whether the pod shares the machine's host name: who shares its network does.
+pub(super) fn has_hosts_name(spec: &api::PodSpec) -> bool {
+    spec.host_network == Some(true)
+}
+
+/// The pod's host name: its `hostname` or its name, cut to what a host name may be, unless it has the machine's.
+pub(super) fn hostname(inputs: &Inputs<'_>, spec: &api::PodSpec) -> String {
+    if has_hosts_name(spec) {
+        return inputs.node.hostname.clone();
+    }
     let own = spec.hostname.as_deref().filter(|name| !name.is_empty());
-    let name = own.or(pod.metadata.name.as_deref()).unwrap_or_default();
+    let name = own.or(inputs.pod.metadata.name.as_deref()).unwrap_or_default();
     let cut = &name[..name.floor_char_boundary(HOSTNAME_BYTES_MAX)];
     cut.trim_end_matches(['-', '.']).to_owned()
 }

@@ -16,7 +16,7 @@ const FILES: [&str; 3] = ["hosts", "hostname", "resolv.conf"];
 /// The volume that they are in.
 pub(super) fn network(inputs: &Inputs<'_>, spec: &api::PodSpec) -> Volume {
     let uid = inputs.pod.metadata.uid.as_deref().unwrap_or_default();
-    let hostname = environment::hostname(inputs.pod, spec);
+    let hostname = environment::hostname(inputs, spec);
     let texts = [hosts(inputs, spec), format!("{hostname}\n"), resolv_conf(inputs, spec)];
     let file = |(name, text): (&str, String)| FileEntry {
         path: name.to_owned(),
@@ -103,3 +103,6 @@ fn resolv_conf(inputs: &Inputs<'_>, spec: &api::PodSpec) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

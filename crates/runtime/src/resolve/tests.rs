@@ -22,6 +22,7 @@ impl World {
         let facts = NodeFacts {
             name: "here".into(),
             ip: "127.0.0.1".into(),
+            hostname: "machine".into(),
             pods_dir: "/data/pods".into(),
             volumes_dir: "/data/volumes".into(),
             log_root: "/log".into(),
@@ -68,6 +69,11 @@ impl World {
         self.store::<Node>(
             json!({ "metadata": { "name": "here" }, "status": { "allocatable": allocatable } }),
         );
+    }
+
+    /// What the machine has in `/etc/hosts` and `/etc/resolv.conf`.
+    pub fn network(&mut self, hosts: &str, resolv_conf: &str) {
+        (self.facts.hosts, self.facts.resolv_conf) = (hosts.to_owned(), resolv_conf.to_owned());
     }
 
     /// A pod with one container `c`, of which some fields are given in YAML.

@@ -119,7 +119,19 @@ fn a_host_name_is_cut_to_what_it_may_be() {
     let world = World::new();
     let mut pod = world.pod("");
     pod.metadata.name = Some(format!("{}.-rest", "x".repeat(61)));
-    assert_eq!(hostname(&pod, pod.spec.as_ref().unwrap()), "x".repeat(61));
+    let name = |pod: &api::Pod| hostname(&world.inputs(pod), pod.spec.as_ref().unwrap());
+    assert_eq!(name(&pod), "x".repeat(61));
     pod.spec.as_mut().unwrap().hostname = Some("own".into());
-    assert_eq!(hostname(&pod, pod.spec.as_ref().unwrap()), "own");
+    assert_eq!(name(&pod), "own");
+}
+
+#[test]
+fn all_keys_of_a_secret_become_variables() {
+    let mut world = World::new();
+    world.secret("s", &[("A", b"1"), ("B", b"2")]);
+    let found = environment(&world, "envFrom: [{prefix: P_, secretRef: {name: s}}]").unwrap();
+    assert_eq!(found[..2], variables(&[("P_A", "1"), ("P_B", "2")]));
+    world.secret("binary", &[("A", &[0xff])]);
+    let error = environment(&world, "envFrom: [{secretRef: {name: binary}}]").unwrap_err();
+    assert!(error.contains("is not UTF-8"), "{error}");
 }

@@ -4,7 +4,10 @@ use std::{fs, io};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use crate::state::{Process, State};
+use crate::{
+    state::{Process, State},
+    sys,
+};
 
 /// What `/proc/<pid>/stat` says of a process.
 struct Stat {
@@ -45,6 +48,14 @@ pub(crate) fn signal_group(leader: i32, signal: Signal) {
 pub(crate) fn signal(pid: i32, signal: Signal) {
     if let Some(pid) = Pid::from_raw(pid) {
         let _ = kill_process(pid, signal);
+    }
+}
+
+/// As [`signal`], for signals that have no more than a number.
+pub(crate) fn signal_by_number(pid: i32, signal: i32) {
+    // Anything else stands for more than one process.
+    if pid > 0 {
+        let _ = sys::kill(pid, signal);
     }
 }
 

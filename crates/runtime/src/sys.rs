@@ -62,6 +62,13 @@ pub(crate) fn execve(path: &CString, argv: &[CString], env: &[CString]) -> io::E
     io::Error::last_os_error()
 }
 
+/// Sends a signal to a process by the signal's number. [`rustix`] names none of the real-time signals, which images may
+/// ask for.
+pub(crate) fn kill(pid: i32, signal: c_int) -> io::Result<()> {
+    // SAFETY: a signal has no preconditions; what it does to the other process is not this one's concern.
+    if unsafe { libc::kill(pid, signal) } == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Ends this process at once, without running anything that was registered to run at its end.
 pub(crate) fn exit_now(code: i32) -> ! {
     // SAFETY: `_exit` has no preconditions.

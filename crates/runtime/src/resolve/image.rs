@@ -46,27 +46,73 @@ pub(super) fn environment(image: &Image) -> impl Iterator<Item = (String, String
     })
 }
 
-/// The number of the signal that asks the image's program to end, if it names one.
+/// The number of the signal that asks the image's program to end, if it names one that there is: by its number, or by
+/// its name as the runtimes read it.
 pub(super) fn stop_signal(image: &Image) -> Option<i32> {
     let name = image.stop_signal.as_deref().filter(|name| !name.is_empty())?;
-    if let Ok(number) = name.parse() {
-        return Some(number);
+    if let Ok(number) = name.parse::<i32>() {
+        return (1..=REAL_TIME_LAST).contains(&number).then_some(number);
     }
-    let plain = name.strip_prefix("SIG").unwrap_or(name);
-    SIGNALS.iter().find(|(known, _)| *known == plain).map(|(_, number)| *number)
+    let name = name.to_ascii_uppercase();
+    let plain = name.strip_prefix("SIG").unwrap_or(&name);
+    let named = SIGNALS.iter().find(|(known, _)| *known == plain).map(|(_, number)| *number);
+    named.or_else(|| real_time_signal(plain))
 }
 
-/// The signals that images name.
-const SIGNALS: [(&str, i32); 9] = [
+/// The number of `RTMIN+3` or `RTMAX-3`, and of either alone.
+fn real_time_signal(name: &str) -> Option<i32> {
+    let offset = |rest: &str, sign: char| match rest {
+        "" => Some(0),
+        rest => rest.strip_prefix(sign)?.parse::<u8>().ok().map(i32::from),
+    };
+    let number = match (name.strip_prefix("RTMIN"), name.strip_prefix("RTMAX")) {
+        (Some(rest), _) => REAL_TIME_FIRST + offset(rest, '+')?,
+        (None, Some(rest)) => REAL_TIME_LAST - offset(rest, '-')?,
+        (None, None) => return None,
+    };
+    (REAL_TIME_FIRST..=REAL_TIME_LAST).contains(&number).then_some(number)
+}
+
+/// The real-time signals, without those that the C library keeps for itself.
+const REAL_TIME_FIRST: i32 = 34;
+const REAL_TIME_LAST: i32 = 64;
+
+/// The other signals.
+const SIGNALS: [(&str, i32); 34] = [
+    ("ABRT", libc::SIGABRT),
+    ("ALRM", libc::SIGALRM),
+    ("BUS", libc::SIGBUS),
+    ("CHLD", libc::SIGCHLD),
+    ("CLD", libc::SIGCHLD),
+    ("CONT", libc::SIGCONT),
+    ("FPE", libc::SIGFPE),
     ("HUP", libc::SIGHUP),
+    ("ILL", libc::SIGILL),
     ("INT", libc::SIGINT),
-    ("QUIT", libc::SIGQUIT),
+    ("IO", libc::SIGIO),
+    ("IOT", libc::SIGABRT),
     ("KILL", libc::SIGKILL),
+    ("PIPE", libc::SIGPIPE),
+    ("POLL", libc::SIGIO),
+    ("PROF", libc::SIGPROF),
+    ("PWR", libc::SIGPWR),
+    ("QUIT", libc::SIGQUIT),
+    ("SEGV", libc::SIGSEGV),
+    ("STKFLT", libc::SIGSTKFLT),
+    ("STOP", libc::SIGSTOP),
+    ("SYS", libc::SIGSYS),
+    ("TERM", libc::SIGTERM),
+    ("TRAP", libc::SIGTRAP),
+    ("TSTP", libc::SIGTSTP),
+    ("TTIN", libc::SIGTTIN),
+    ("TTOU", libc::SIGTTOU),
+    ("URG", libc::SIGURG),
     ("USR1", libc::SIGUSR1),
     ("USR2", libc::SIGUSR2),
-    ("TERM", libc::SIGTERM),
+    ("VTALRM", libc::SIGVTALRM),
     ("WINCH", libc::SIGWINCH),
-    ("PWR", libc::SIGPWR),
+    ("XCPU", libc::SIGXCPU),
+    ("XFSZ", libc::SIGXFSZ),
 ];
 
 /// Who a container runs as, and that user's home directory.

@@ -203,8 +203,8 @@ impl<'a> Supervisor<'a> {
         let container = &self.pod.containers[position];
         match &self.live[position] {
             Some(live) if container.root.is_some() && live.leftovers_until().is_none() => {
-                let signal = container.stop_signal.and_then(Signal::from_named_raw).unwrap_or(Signal::TERM);
-                processes::signal(live.process.pid, signal);
+                let signal = container.stop_signal.unwrap_or(Signal::TERM.as_raw());
+                processes::signal_by_number(live.process.pid, signal);
             }
             _ => self.signal(position, Signal::TERM),
         }

@@ -77,6 +77,32 @@ fn what_the_image_executes_is_not_expanded() {
 }
 
 #[test]
+fn the_image_names_the_signal_that_ends_it() {
+    let signal = |name: &str| {
+        let image = Image { stop_signal: Some(name.into()), ..image() };
+        resolved(json!({}), json!({}), image).unwrap().stop_signal
+    };
+    for (name, number) in [
+        ("SIGINT", 2),
+        ("QUIT", 3),
+        ("sigabrt", 6),
+        ("15", 15),
+        ("SIGSTOP", 19),
+        ("RTMIN", 34),
+        ("SIGRTMIN+3", 37),
+        ("37", 37),
+        ("SIGRTMAX-1", 63),
+        ("SIGRTMAX", 64),
+    ] {
+        assert_eq!(signal(name), Some(number), "{name}");
+    }
+    assert_eq!(container(json!({})).stop_signal, None);
+    for unknown in ["", "0", "65", "-1", "SIGRTMIN+31", "SIGRTMIN-1", "SIGRTMIN3", "SIGNAL"] {
+        assert_eq!(signal(unknown), None, "{unknown}");
+    }
+}
+
+#[test]
 fn the_containers_directory_outranks_the_images() {
     assert_eq!(container(json!({ "workingDir": "/own" })).cwd, "/own");
     let nowhere = Image { working_dir: String::new(), ..image() };

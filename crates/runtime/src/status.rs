@@ -86,7 +86,8 @@ pub fn pod_status(observed: Observed<'_>) -> PodStatus {
     let ip = || observed.node_ip.to_owned();
     status.host_ip = Some(ip());
     status.host_ips = Some(vec![HostIP { ip: ip() }]);
-    if observed.run.is_some() || status.pod_ip.is_some() {
+    // It does not change any more, whatever becomes of the node's.
+    if observed.run.is_some() && status.pod_ip.as_deref().is_none_or(str::is_empty) {
         status.pod_ip = Some(ip());
         status.pod_ips = Some(vec![PodIP { ip: ip() }]);
     }
@@ -247,15 +248,22 @@ fn api_id(uid: &str, container: &str, attempt: u32) -> String {
     format!("cronlet://{}", container_id(uid, container, attempt))
 }
 
+/// The reasons that say how a container ended; of others its exit code tells.
+const REASONS: [(ExitKind, &str); 3] =
+    [(ExitKind::StartError, "StartError"), (ExitKind::Lost, UNKNOWN), (ExitKind::OutOfMemory, "OOMKilled")];
+/// The reason of an end that nobody saw.
+const UNKNOWN: &str = "ContainerStatusUnknown";
+
+/// How a container ended, by the reason that the API shows.
+pub(crate) fn exit_kind(reason: &str) -> ExitKind {
+    let named = REASONS.iter().find(|(_, known)| *known == reason);
+    named.map_or(ExitKind::Ended, |(kind, _)| *kind)
+}
+
 fn terminated(attempt: &Attempt, uid: &str, container: &str) -> Option<ContainerState> {
     let (finished, exit) = attempt.exit.as_ref()?;
-    let reason = match (exit.kind, exit.code) {
-        (ExitKind::StartError, _) => "StartError",
-        (ExitKind::Lost, _) => "ContainerStatusUnknown",
-        (ExitKind::OutOfMemory, _) => "OOMKilled",
-        (ExitKind::Ended, 0) => "Completed",
-        (ExitKind::Ended, _) => "Error",
-    };
+    let named = REASONS.iter().find(|(kind, _)| *kind == exit.kind).map(|(_, reason)| *reason);
+    let reason = named.unwrap_or(if exit.code == 0 { "Completed" } else { "Error" });
     let terminated = ContainerStateTerminated {
         container_id: Some(api_id(uid, container, attempt.number)),
         exit_code: exit.code,
@@ -326,7 +334,7 @@ fn not_started(observed: Observed<'_>, part: Part<'_>, initialized: bool) -> Con
     if initialized && observed.run.is_some_and(|(_, state)| state.finished.is_some()) {
         let lost = ContainerStateTerminated {
             exit_code: 137,
-            reason: Some("ContainerStatusUnknown".to_owned()),
+            reason: Some(UNKNOWN.to_owned()),
             message: Some("The container could not be located when the pod was terminated".to_owned()),
             ..ContainerStateTerminated::default()
         };

@@ -11,10 +11,11 @@ use cronlet_object::api;
 use jiff::Timestamp;
 
 use crate::{
-    journal::{self, Event, Exit, ExitKind, Usage},
+    journal::{self, Event, Exit, Usage},
     logs::files,
     sandbox, spec,
     state::{State, container_id},
+    status,
 };
 
 /// The UIDs of the pods that have a directory.
@@ -58,9 +59,9 @@ pub(super) fn begin_journal(dir: &Path, spec: spec::Pod, pod: &api::Pod, now: Ti
 /// What the stored status says was started although its journal is gone: it must not be taken for new, because a
 /// container that may not run twice would.
 fn earlier_attempts(pod: &api::Pod) -> Vec<(Timestamp, Event)> {
-    let Some(status) = &pod.status else { return Vec::new() };
-    let init = status.init_container_statuses.iter().flatten();
-    let all = init.chain(status.container_statuses.iter().flatten());
+    let Some(stored) = &pod.status else { return Vec::new() };
+    let init = stored.init_container_statuses.iter().flatten();
+    let all = init.chain(stored.container_statuses.iter().flatten());
     let mut events = Vec::new();
     for container in all.filter(|container| container.container_id.is_some()) {
         let (name, attempt) = (&container.name, u32::try_from(container.restart_count).unwrap_or(0));
@@ -71,8 +72,9 @@ fn earlier_attempts(pod: &api::Pod) -> Vec<(Timestamp, Event)> {
             running.or_else(|| ended.as_ref()?.started_at.clone()).map_or(Timestamp::UNIX_EPOCH, |t| t.0);
         events.push((started, Event::Started { container: name.clone(), attempt, pid: 0, ticks: 0 }));
         if let Some(ended) = ended {
+            let kind = status::exit_kind(ended.reason.as_deref().unwrap_or_default());
             let (code, message) = (ended.exit_code, ended.message.unwrap_or_default());
-            let exit = Exit { code, signal: None, kind: ExitKind::Ended, message, usage: Usage::default() };
+            let exit = Exit { code, signal: None, kind, message, usage: Usage::default() };
             let finished = ended.finished_at.map_or(started, |time| time.0);
             events.push((finished, Event::Exited { container: name.clone(), attempt, exit }));
         }

@@ -2,9 +2,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    journal::{Event, Exit, Record, StopCause, Usage},
+    journal::{Event, Exit, Record, Said, StopCause, Usage},
     lifecycle::grace_end,
-    spec::{Handler, RestartPolicy, TerminationMessage},
+    spec::{Call, Handler, Probe, ProbeKind, RestartPolicy, TerminationMessage},
 };
 
 fn at(second: i64) -> Timestamp {
@@ -221,6 +221,14 @@ fn what_the_node_does_not_know_stays() {
 }
 
 #[test]
+fn the_address_of_a_pod_stays_whatever_becomes_of_the_nodes() {
+    let mut story = Story::new(Never, &["c"]);
+    story.pod.status.as_mut().unwrap().pod_ip = Some("10.9.9.9".into());
+    let status = story.starts(5, "c").status();
+    assert_eq!((status.host_ip.as_deref(), status.pod_ip.as_deref()), (Some("10.0.0.1"), Some("10.9.9.9")));
+}
+
+#[test]
 fn phases_follow_the_containers() {
     let mut story = Story::new(Never, &["a", "b"]);
     assert_eq!(story.phase(), "Pending");
@@ -349,6 +357,9 @@ fn start_errors_and_losses_have_their_own_reasons() {
     assert_eq!(state_of(&status, "b"), "ended 137 ContainerStatusUnknown, last -");
     // It never ran, and now it never will.
     assert_eq!(state_of(&status, "c"), "ended 137 ContainerStatusUnknown, last -");
+    let ended = all(&status).last().unwrap().state.clone().unwrap().terminated.unwrap();
+    let message = "The container could not be located when the pod was terminated";
+    assert_eq!(ended.message.as_deref(), Some(message));
     assert_eq!(status.phase.as_deref(), Some("Failed"));
 }
 

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::journal::ExitKind;
 
 #[test]
 fn what_was_started_before_its_journal_was_lost_is_not_new() {
@@ -20,7 +21,7 @@ fn what_was_started_before_its_journal_was_lost_is_not_new() {
                 {
                     "name": "crashes", "image": "", "imageID": "", "ready": false, "restartCount": 3,
                     "containerID": "cronlet://3", "state": { "waiting": { "reason": "CrashLoopBackOff" } },
-                    "lastState": { "terminated": { "exitCode": 9, "message": "m" } },
+                    "lastState": { "terminated": { "exitCode": 9, "message": "m", "reason": "OOMKilled" } },
                 },
                 {
                     "name": "new", "image": "", "imageID": "", "ready": false, "restartCount": 0,
@@ -33,18 +34,17 @@ fn what_was_started_before_its_journal_was_lost_is_not_new() {
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     let started =
         |container: &str, attempt| Event::Started { container: container.into(), attempt, pid: 0, ticks: 0 };
-    let exited = |container: &str, attempt, code, message: &str| {
-        let (kind, usage) = (ExitKind::Ended, Usage::default());
-        let exit = Exit { code, signal: None, kind, message: message.into(), usage };
+    let exited = |container: &str, attempt, code, kind, message: &str| {
+        let exit = Exit { code, signal: None, kind, message: message.into(), usage: Usage::default() };
         Event::Exited { container: container.into(), attempt, exit }
     };
     let epoch = Timestamp::UNIX_EPOCH;
     let expected = [
         (at("2026-01-01T00:00:01Z"), started("i", 1)),
-        (at("2026-01-01T00:00:02Z"), exited("i", 1, 0, "")),
+        (at("2026-01-01T00:00:02Z"), exited("i", 1, 0, ExitKind::Ended, "")),
         (at("2026-01-01T00:00:03Z"), started("runs", 2)),
         (epoch, started("crashes", 3)),
-        (epoch, exited("crashes", 3, 9, "m")),
+        (epoch, exited("crashes", 3, 9, ExitKind::OutOfMemory, "m")),
     ];
     assert_eq!(earlier_attempts(&pod), expected);
     assert_eq!(earlier_attempts(&api::Pod::default()), []);

@@ -143,6 +143,7 @@ fn all_that_is_wrong_is_told_at_once() {
         { "name": "n", "nfs": { "path": "/", "server": "s" } },
         { "name": "t", "projected": { "sources": [{ "serviceAccountToken": { "path": "token" } }] } },
         { "name": "h", "hostPath": { "path": "/", "type": "Nonsense" } },
+        { "name": "p", "emptyDir": { "medium": "HugePages-2Mi" } },
     ]))
     .unwrap();
     let volume =
@@ -154,6 +155,7 @@ fn all_that_is_wrong_is_told_at_once() {
         volume("n", "this node has no volumes of its type"),
         volume("t", "this node issues no service account tokens"),
         volume("h", "hostPath type \"Nonsense\" is not known"),
+        volume("p", "emptyDir medium \"HugePages-2Mi\": this node has the disk and Memory"),
         Blocked::Container { container: "c".into(), reason: CREATE_ERROR, message: message.into() },
     ];
     assert_eq!(resolve(world.inputs(&pod)).unwrap_err(), expected);

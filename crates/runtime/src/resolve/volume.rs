@@ -115,8 +115,10 @@ fn plan(inputs: &Inputs<'_>, volume: &api::Volume, gid: Option<u32>) -> Result<V
 }
 
 fn empty_dir(empty: &EmptyDirVolumeSource) -> Result<Plan, String> {
-    if empty.medium.as_deref() != Some("Memory") {
-        return Ok(Plan::EmptyDir);
+    match empty.medium.as_deref().unwrap_or_default() {
+        "" => return Ok(Plan::EmptyDir),
+        "Memory" => {}
+        other => return Err(format!("emptyDir medium {other:?}: this node has the disk and Memory")),
     }
     let limit = empty.size_limit.as_ref().map(|limit| limit.0.parse::<Quantity>());
     let limit = limit.transpose().map_err(|error| format!("sizeLimit: {error}"))?;

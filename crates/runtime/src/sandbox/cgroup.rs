@@ -255,4 +255,48 @@ mod tests {
         };
         assert_eq!([weight(2), weight(1024), weight(262_144)], ["1", "39", "10000"]);
     }
+
+    /// What is set in one version: the files and what is written to them.
+    fn written(resources: &Resources, version: fn((Setting, Setting)) -> Setting) -> Vec<String> {
+        let all = settings(resources).into_iter().flat_map(|(_, settings)| settings);
+        let files = all.map(version).filter(|(file, _)| !file.is_empty());
+        files.map(|(file, value)| format!("{file}={value}")).collect()
+    }
+
+    #[test]
+    fn a_limit_of_memory_allows_no_swap_and_ends_the_container_as_a_whole() {
+        let resources = Resources {
+            cpu_quota_micros: Some(50_000),
+            memory_bytes_max: Some(1024),
+            ..Resources::default()
+        };
+        let version_2 =
+            ["cpu.max=50000 100000", "memory.max=1024", "memory.swap.max=0", "memory.oom.group=1"];
+        assert_eq!(written(&resources, |(new, _)| new), version_2);
+        let version_1 = [
+            "cpu.cfs_period_us=100000",
+            "cpu.cfs_quota_us=50000",
+            "memory.limit_in_bytes=1024",
+            "memory.memsw.limit_in_bytes=1024",
+        ];
+        assert_eq!(written(&resources, |(_, old)| old), version_1);
+    }
+
+    #[test]
+    fn a_kill_for_want_of_memory_is_counted_in_both_versions() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("events");
+        let cgroup = Cgroup { dirs: Vec::new(), memory_events: Some(file.clone()), pids_events: Vec::new() };
+        let told = |text: &str| {
+            fs::write(&file, text).unwrap();
+            cgroup.ran_out_of_memory()
+        };
+        // `memory.oom_control`, then `memory.events`.
+        assert!(told("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n"));
+        assert!(told("low 0\nhigh 0\nmax 9\noom 1\noom_kill 1\n"));
+        assert!(!told("oom_kill_disable 1\nunder_oom 1\noom_kill 0\n"));
+        assert!(!told("oom 3\noom_kill 0\noom_group_kill 0\n"));
+        fs::remove_file(&file).unwrap();
+        assert!(!cgroup.ran_out_of_memory());
+    }
 }

@@ -243,6 +243,30 @@ fn phases_follow_the_containers() {
 }
 
 #[test]
+fn a_pod_that_is_asked_to_end_has_succeeded_if_its_containers_did() {
+    let mut story = Story::new(Always, &["c"]);
+    story.starts(1, "c").happens(2, Event::Stopping { cause: StopCause::Request, until: at(32) });
+    story.exits(3, "c", 0);
+    assert_eq!(story.phase(), "Running");
+    assert_eq!(story.finishes(3).phase(), "Succeeded");
+}
+
+#[test]
+fn what_others_say_of_a_phase_stays_as_long_as_it_does() {
+    let mut story = Story::new(Never, &["c"]);
+    let stored = story.pod.status.as_mut().unwrap();
+    stored.reason = Some("Held".into());
+    stored.message = Some("by someone".into());
+    let status = story.status();
+    assert_eq!(
+        (status.phase.as_deref(), status.reason.as_deref(), status.message.as_deref()),
+        (Some("Pending"), Some("Held"), Some("by someone"))
+    );
+    let status = story.starts(1, "c").status();
+    assert_eq!((status.phase.as_deref(), status.reason, status.message), (Some("Running"), None, None));
+}
+
+#[test]
 fn init_containers_keep_a_pod_pending() {
     let mut story = Story::new(OnFailure, &["init-1", "init-2", "c"]);
     let status = story.starts(1, "init-1").status();
@@ -324,6 +348,44 @@ fn sidecars_count_while_they_run() {
 }
 
 #[test]
+fn a_sidecar_is_named_until_it_has_come_up() {
+    let mut story = Story::new(Never, &["side", "c"]);
+    let incomplete = "False ContainersNotInitialized containers with incomplete status: [side]";
+    let status = story.status();
+    assert_eq!(condition(&status, "Initialized"), incomplete);
+    let unready = "False ContainersNotReady containers with unready status: [side c]";
+    assert_eq!(condition(&status, "Ready"), unready);
+    // With a startup probe, it is not enough that it runs.
+    story.spec.containers[0].probes.push(Probe {
+        kind: ProbeKind::Startup,
+        call: Call::Sleep { seconds: 1 },
+        initial_delay_seconds: 0,
+        period_seconds: 10,
+        timeout_seconds: 1,
+        success_threshold: 1,
+        failure_threshold: 1,
+        grace_seconds: None,
+    });
+    assert_eq!(condition(&story.starts(1, "side").status(), "Initialized"), incomplete);
+    let (container, probe, said) = ("side".to_owned(), ProbeKind::Startup, Said::Success);
+    story.happens(2, Event::Probed { container, attempt: 0, probe, said, settled: true });
+    assert_eq!(condition(&story.status(), "Initialized"), "True");
+    // Later, while it is not there, the pod is not ready.
+    let status = story.starts(3, "c").exits(4, "side", 1).status();
+    let unready = "False ContainersNotReady containers with unready status: [side]";
+    assert_eq!(condition(&status, "ContainersReady"), unready);
+}
+
+#[test]
+fn an_init_container_is_ready_when_it_has_succeeded() {
+    let mut story = Story::new(OnFailure, &["init", "c"]);
+    let is_ready = |status: PodStatus| status.init_container_statuses.unwrap()[0].ready;
+    assert!(!is_ready(story.starts(1, "init").status()));
+    assert!(!is_ready(story.exits(2, "init", 1).status()));
+    assert!(is_ready(story.starts(2, "init").exits(3, "init", 0).status()));
+}
+
+#[test]
 fn a_crashing_container_says_how_long_it_waits() {
     let mut story = Story::new(OnFailure, &["c"]);
     story.starts(0, "c").exits(1, "c", 1);
@@ -390,6 +452,15 @@ fn a_refused_container_says_why() {
     let waiting = all(&status).next().unwrap().state.clone().unwrap().waiting.unwrap();
     assert_eq!(waiting.message.as_deref(), Some("MountVolume.SetUp failed for volume \"v\" : no"));
     assert_eq!(state_of(&status, "c"), "waiting PodInitializing, last -");
+}
+
+#[test]
+fn a_container_that_is_refused_when_it_is_restarted_waits() {
+    let mut story = Story::new(OnFailure, &["c"]);
+    story.starts(1, "c").exits(2, "c", 1);
+    let (container, volume, message) = ("c".to_owned(), "v".to_owned(), "no".to_owned());
+    story.happens(2, Event::Refused { container, volume, message, retry_at: at(9) });
+    assert_eq!(state_of(&story.status(), "c"), "waiting ContainerCreating, last ended 1 Error");
 }
 
 #[test]

@@ -218,6 +218,34 @@ async fn skopeo_reads_what_we_push_and_we_read_what_skopeo_pushes() {
 }
 
 #[tokio::test]
+async fn podman_reads_what_we_push_and_we_read_what_podman_pushes() {
+    const TEST: &str = "podman_reads_what_we_push_and_we_read_what_podman_pushes";
+    let Some(world) = World::start(TEST) else { return };
+    if !found(TEST, "/usr/bin/podman") {
+        return;
+    }
+    if !rustix::process::geteuid().is_root() {
+        println!("{TEST} is not run: podman wants ranges of users, or root");
+        return;
+    }
+    let ours = world.reference("team/ours:1");
+    world.push(&ours).await.unwrap();
+    let image = world.store.image(&ours).unwrap().unwrap();
+    world.podman(&["pull", "--quiet", "--tls-verify=false", "--creds", &world::creds(), &ours.to_string()]);
+    let id = world.podman(&["image", "inspect", "--format", "{{.Id}}", &ours.to_string()]);
+    assert_eq!(format!("sha256:{}", id.trim()), image.id.to_string());
+    for options in [["--format", "oci"], ["--format", "v2s2"], ["--compression-format", "zstd"]] {
+        let theirs = world.reference(&format!("team/theirs:{}", options[1]));
+        let names = [ours.to_string(), theirs.to_string()];
+        let quiet_push = ["push", "--quiet", "--tls-verify=false", "--creds", &world::creds()];
+        world.podman(&[&quiet_push[..], &options, &names.each_ref().map(String::as_str)].concat());
+        let (_dir, other) = store();
+        let pulled = Registry::default().pull(&other, &theirs, Some(&world.credentials), quiet()).await;
+        assert!(pulled.unwrap().layers[0].join("bin/busybox").is_file(), "{options:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_registry_that_lies_is_found_out() {
     world::install_tls();
     let (dir, source) = store();

@@ -111,6 +111,19 @@ impl World {
         Digest::of(index.as_bytes())
     }
 
+    /// Runs podman on a store of its own; what it wrote.
+    pub fn podman(&self, arguments: &[&str]) -> String {
+        let of_its_own = |name: &str| self.dir.path().join(name).into_os_string();
+        let output = Command::new("/usr/bin/podman")
+            .args(["--storage-driver", "vfs", "--root"])
+            .args([of_its_own("podman"), "--runroot".into(), of_its_own("podman-run")])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// Copies an image with skopeo.
     pub fn skopeo(&self, from: &str, to: &str) {
         let credentials = format!("{USER}:{PASSWORD}");
@@ -121,6 +134,11 @@ impl World {
             .unwrap();
         assert!(output.status.success(), "{from} {to}: {}", String::from_utf8_lossy(&output.stderr));
     }
+}
+
+/// User and password as podman takes them.
+pub fn creds() -> String {
+    format!("{USER}:{PASSWORD}")
 }
 
 fn spawn_registry(dir: &Path, host: &str, tls: Option<&Path>) -> (Child, std::process::ChildStderr) {

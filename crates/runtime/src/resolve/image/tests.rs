@@ -185,7 +185,7 @@ fn the_least_that_is_granted_is_what_the_kubelet_grants() {
 }
 
 /// The scores of a pod's containers for when memory runs out, on a node with 8 GiB.
-fn oom_scores(class: &str, spec: Value) -> Vec<Option<i32>> {
+fn oom_scores(class: &str, spec: &Value) -> Vec<Option<i32>> {
     let pod: api::Pod = serde_json::from_value(json!({
         "metadata": { "name": "pod", "namespace": "ns", "uid": "u" },
         "spec": spec,
@@ -203,23 +203,23 @@ fn oom_scores(class: &str, spec: Value) -> Vec<Option<i32>> {
 #[test]
 fn who_has_asked_for_less_goes_first_when_memory_runs_out() {
     let one = |resources: Value| json!({ "containers": [{ "name": "main", "image": "app", "resources": resources }] });
-    assert_eq!(oom_scores("BestEffort", one(json!({}))), [Some(1000)]);
+    assert_eq!(oom_scores("BestEffort", &one(json!({}))), [Some(1000)]);
     // The class is told by amounts, not by how they are written.
     let guaranteed = json!({ "limits": { "cpu": "1", "memory": "1Gi" },
         "requests": { "cpu": "1000m", "memory": "1024Mi" } });
-    assert_eq!(oom_scores("Guaranteed", one(guaranteed)), [Some(-997)]);
+    assert_eq!(oom_scores("Guaranteed", &one(guaranteed)), [Some(-997)]);
     for (memory, score) in [("2Gi", 750), ("1Mi", 999), ("8Gi", 3), ("1Ti", 3)] {
         let resources = json!({ "requests": { "memory": memory } });
-        assert_eq!(oom_scores("Burstable", one(resources)), [Some(score)], "{memory}");
+        assert_eq!(oom_scores("Burstable", &one(resources)), [Some(score)], "{memory}");
     }
-    assert_eq!(oom_scores("Burstable", one(json!({ "requests": { "cpu": "1" } }))), [Some(999)]);
+    assert_eq!(oom_scores("Burstable", &one(json!({ "requests": { "cpu": "1" } }))), [Some(999)]);
     // A sidecar does not go before those that it serves.
     let container = |name: &str, memory: &str| json!({ "name": name, "image": "app", "resources": { "requests": { "memory": memory } } });
     let mut sidecar = container("side", "1Gi");
     sidecar["restartPolicy"] = json!("Always");
     let pod =
         json!({ "initContainers": [sidecar], "containers": [container("a", "4Gi"), container("b", "2Gi")] });
-    assert_eq!(oom_scores("Burstable", pod), [Some(750), Some(500), Some(750)]);
+    assert_eq!(oom_scores("Burstable", &pod), [Some(750), Some(500), Some(750)]);
 }
 
 #[test]

@@ -175,13 +175,15 @@ fn a_container_leaves_no_trace_in_the_kernels_settings() {
     // As root of the machine without privileges: the mount, not the user, is what stands in the way.
     let (_, output) = run(
         "for f in kernel/core_pattern kernel/modprobe vm/panic_on_oom; do
-             echo '|/bin/evil' > /proc/sys/$f || echo refused; done
-         echo c > /proc/sysrq-trigger || echo refused
+             echo '|/bin/evil' > /proc/sys/$f && echo written || echo refused; done
+         echo c > /proc/sysrq-trigger && echo written || echo refused
          for p in /sys/kernel/uevent_helper /sys/fs/cgroup/release_agent /sys/fs/cgroup/*/release_agent; do
-             echo /evil > $p || echo refused; done",
+             echo /evil > $p && echo written || echo refused; done",
         json!({}),
     );
-    assert_eq!(output.lines().filter(|line| *line == "refused").count(), 7, "{output}");
+    let count = |answer: &str| output.lines().filter(|line| *line == answer).count();
+    // How many groups there are is the machine's matter.
+    assert!(count("refused") >= 6 && count("written") == 0, "{output}");
     assert_eq!(fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap(), before);
 }
 

@@ -17,6 +17,11 @@ const BUSYBOX: &str = "/bin/busybox";
 /// The image's name.
 pub const NAME: &str = "bench:1";
 
+/// Whether there is what the image is made of.
+pub fn can_be_made() -> bool {
+    Path::new(BUSYBOX).exists()
+}
+
 /// The files of an image and the archive of it, in a directory of the caller's.
 pub struct BusyboxImage {
     /// Its file system.
@@ -31,7 +36,7 @@ impl BusyboxImage {
     /// # Errors
     /// If busybox is not installed, or the directory cannot be written to.
     pub fn make(directory: &Path, extra: &[(&str, &[u8])]) -> anyhow::Result<Self> {
-        ensure!(Path::new(BUSYBOX).exists(), "{BUSYBOX}: not there; Debian's busybox-static has it");
+        ensure!(can_be_made(), "{BUSYBOX}: not there; Debian's busybox-static has it");
         let rootfs = directory.join("rootfs");
         fs::create_dir_all(rootfs.join("bin"))?;
         fs::copy(BUSYBOX, rootfs.join("bin/busybox"))?;

@@ -68,6 +68,12 @@ pub(crate) fn between(pod: &api::Pod, old: Told<'_>, new: Told<'_>) -> Vec<Repor
     events
 }
 
+/// What is told once of a pod of containers that asks for what this node does not do.
+pub(crate) fn ignored(fields: &[String]) -> Option<ReportedEvent> {
+    let message = format!("This node does not do what these fields ask for: {}", fields.join(", "));
+    (!fields.is_empty()).then(|| note(EventType::Warning, "FieldsIgnored", message))
+}
+
 fn init(status: &PodStatus) -> &[ContainerStatus] {
     status.init_container_statuses.as_deref().unwrap_or_default()
 }

@@ -7,6 +7,7 @@ mod downward;
 mod environment;
 mod files;
 mod identity;
+pub(crate) mod ignored;
 mod image;
 mod mounts;
 mod payload;

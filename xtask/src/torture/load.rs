@@ -67,7 +67,7 @@ impl Load {
             spec["backoffLimit"] = 0.into();
             jobs.push(job(&format!("failing-{i}"), &spec));
         }
-        if self.runtime == Runtime::Oci && is_root() {
+        if self.runtime == Runtime::Oci && crate::ci::is_root() {
             jobs.extend((0..GREEDY).map(|i| job(&format!("greedy-{i}"), &self.greedy(random.u32(20..200)))));
         }
         jobs.into_iter()
@@ -109,9 +109,4 @@ impl Load {
 
 fn job(name: &str, spec: &Value) -> Value {
     json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec})
-}
-
-/// Whether limits are kept.
-fn is_root() -> bool {
-    fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
 }

@@ -28,24 +28,47 @@ struct Entry {
     auth: Option<String>,
 }
 
-/// The first of the pod's secrets that names the registry. Secrets that do not exist or make no sense are passed over,
-/// as the kubelet does: the pull itself then says what is wrong.
-pub(crate) fn credentials(pod: &Pod, snapshot: &Snapshot, registry: &str) -> Option<(String, String)> {
+/// What the pod's secrets say for an image: the first of those whose address says most of where it is. Secrets that do
+/// not exist or make no sense are passed over, as the kubelet does: the pull itself then says what is wrong.
+pub(crate) fn credentials(
+    pod: &Pod,
+    snapshot: &Snapshot,
+    registry: &str,
+    repository: &str,
+) -> Option<(String, String)> {
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
     let secrets = pod.spec.iter().flat_map(|spec| spec.image_pull_secrets.iter().flatten());
-    secrets.filter_map(|secret| snapshot.decode::<Secret>(namespace, &secret.name)).find_map(|secret| {
+    let secrets = secrets.filter_map(|secret| snapshot.decode::<Secret>(namespace, &secret.name));
+    let entries = secrets.filter_map(|secret| {
         let text = secret.data?.remove(KEY)?;
-        let config: DockerConfig = serde_json::from_slice(&text.0).ok()?;
-        config.auths.into_iter().find(|(address, _)| is_for(address, registry))?.1.read()
-    })
+        serde_json::from_slice::<DockerConfig>(&text.0).ok()
+    });
+    let matching = entries
+        .flat_map(|config| config.auths)
+        .filter_map(|(address, entry)| Some((matched(&address, registry, repository)?, entry.read()?)));
+    // Of several that say as much, the first.
+    let best = matching.reduce(|best, next| if next.0 > best.0 { next } else { best });
+    best.map(|(_, credentials)| credentials)
 }
 
-/// Whether an address of docker's configuration is that of a registry: with or without a scheme and a path.
-fn is_for(address: &str, registry: &str) -> bool {
+/// How much of an image's repository an address of docker's configuration names, in bytes, if it is for that image: it
+/// may have a scheme, and a path below which the image is. The paths of the registries' own versions say nothing.
+fn matched(address: &str, registry: &str, repository: &str) -> Option<usize> {
+    if registry == DOCKER_HUB.0 && address == DOCKER_HUB.1 {
+        return Some(0);
+    }
     let plain =
         address.strip_prefix("https://").or_else(|| address.strip_prefix("http://")).unwrap_or(address);
-    let host = plain.split('/').next().unwrap_or_default();
-    host == registry || (registry == DOCKER_HUB.0 && address == DOCKER_HUB.1)
+    let (host, path) = plain.split_once('/').unwrap_or((plain, ""));
+    if host != registry {
+        return None;
+    }
+    let path = path.trim_end_matches('/');
+    let rest = match path {
+        "" | "v1" | "v2" => return Some(0),
+        path => repository.strip_prefix(path)?,
+    };
+    (rest.is_empty() || rest.starts_with('/')).then_some(path.len())
 }
 
 impl Entry {
@@ -75,16 +98,28 @@ mod tests {
         world.secret("own", &[(KEY, &config(json!({ "https://localhost:5000/v2/": { "auth": auth } })))]);
         let hub = json!({ "https://index.docker.io/v1/": { "username": "h", "password": "p" } });
         world.secret("hub", &[(KEY, &config(hub))]);
-        let secrets =
-            json!([{ "name": "missing" }, { "name": "other" }, { "name": "own" }, { "name": "hub" }]);
+        let team = json!({ "ghcr.io": { "username": "all", "password": "p" },
+            "ghcr.io/team-a": { "username": "a", "password": "p" } });
+        world.secret("team", &[(KEY, &config(team))]);
+        let secrets = ["missing", "other", "own", "hub", "team"].map(|name| json!({ "name": name }));
         let pod: Pod = serde_json::from_value(json!({
             "metadata": { "name": "p", "namespace": NAMESPACE },
             "spec": { "containers": [], "imagePullSecrets": secrets },
         }))
         .unwrap();
-        let found = |registry| credentials(&pod, world.inputs(&pod).snapshot, registry);
+        let user = |registry, repository| {
+            credentials(&pod, world.inputs(&pod).snapshot, registry, repository).map(|(user, _)| user)
+        };
+        assert_eq!(user("ghcr.io", "team-a/app").as_deref(), Some("a"));
+        assert_eq!(user("ghcr.io", "team-a").as_deref(), Some("a"));
+        assert_eq!(
+            user("ghcr.io", "team-ab/app").as_deref(),
+            Some("all"),
+            "one team's password is not another's"
+        );
+        let found = |registry| credentials(&pod, world.inputs(&pod).snapshot, registry, "some/app");
         assert_eq!(found("localhost:5000"), Some(("user".to_owned(), "pass:word".to_owned())));
         assert_eq!(found("docker.io"), Some(("h".to_owned(), "p".to_owned())));
-        assert_eq!(found("ghcr.io"), None);
+        assert_eq!(found("gcr.io"), None);
     }
 }

@@ -39,12 +39,16 @@ pub struct ImageConfig {
     pub insecure_registries: Vec<String>,
 }
 
+/// What is pulled once for all who ask: an image by its name, for whoever has this user and password. What one pod may
+/// not have keeps no other from trying, and gets none through what another may.
+type Pull = (String, Option<(String, String)>);
+
 /// An image that is to be pulled.
 pub(super) struct Order {
-    name: String,
+    /// With the user and password that a secret of the pod gives; otherwise with those of the user that the node runs
+    /// as.
+    pull: Pull,
     reference: Reference,
-    /// As a secret of the pod says; otherwise those of the user that the node runs as.
-    credentials: Option<Credentials>,
     /// When it was ordered.
     at: Timestamp,
 }
@@ -57,7 +61,7 @@ pub(super) struct Images {
     store: Store,
     registry: Registry,
     clock: Arc<dyn Clock>,
-    table: Mutex<HashMap<String, Entry>>,
+    table: Mutex<HashMap<Pull, Entry>>,
     /// Absent once the runtime ends.
     orders: Mutex<Option<mpsc::UnboundedSender<Order>>>,
 }
@@ -82,8 +86,8 @@ struct Entry {
 struct Wanted<'a> {
     name: &'a str,
     policy: PullPolicy,
-    /// The user and password for a registry, if the pod has some.
-    credentials: &'a dyn Fn(&str) -> Option<(String, String)>,
+    /// The user and password for an image's registry and repository, if the pod has some.
+    credentials: &'a dyn Fn(&Reference) -> Option<(String, String)>,
 }
 
 impl Images {
@@ -119,7 +123,9 @@ impl Images {
         for (_, container) in pod.spec.iter().flat_map(roles) {
             let name = container.image.clone().unwrap_or_default();
             let policy = container.image_pull_policy.as_deref().and_then(PullPolicy::read);
-            let credentials = |registry: &str| pull_secret::credentials(pod, snapshot, registry);
+            let credentials = |image: &Reference| {
+                pull_secret::credentials(pod, snapshot, image.registry(), image.repository())
+            };
             let wanted = Wanted {
                 name: &name,
                 policy: policy.unwrap_or(PullPolicy::IfNotPresent),
@@ -142,8 +148,9 @@ impl Images {
             Ok(reference) => reference,
             Err(error) => return missing("InvalidImageName", error.to_string()),
         };
+        let pull: Pull = (name.to_owned(), credentials(&reference));
         let mut table = self.table();
-        let entry = table.entry(name.to_owned()).or_default();
+        let entry = table.entry(pull.clone()).or_default();
         let is_answered = entry.answered.remove(uid);
         if is_answered {
             pulls.under_way.remove(name);
@@ -177,10 +184,8 @@ impl Images {
                         format!("Back-off pulling image {name:?}: {reason}: {message}"),
                     );
                 }
-                let credentials =
-                    credentials(reference.registry()).map(|(user, password)| Credentials { user, password });
                 pulls.under_way.insert(name.to_owned());
-                self.order(uid, entry, Order { name: name.to_owned(), reference, credentials, at: now });
+                self.order(uid, entry, Order { pull, reference, at: now });
                 missing(CREATING, String::new())
             }
         }
@@ -197,16 +202,16 @@ impl Images {
         }
     }
 
-    fn table(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
+    fn table(&self) -> MutexGuard<'_, HashMap<Pull, Entry>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes in the end of a pull, and has those looked at that waited for it.
     fn finish(&self, order: &Order, begun: Timestamp, result: cronlet_image::Result<Image>, queue: &Queue) {
-        let (name, now) = (&order.name, self.clock.now());
+        let (name, now) = (&order.pull.0, self.clock.now());
         let waiting = {
             let mut table = self.table();
-            let entry = table.entry(name.clone()).or_default();
+            let entry = table.entry(order.pull.clone()).or_default();
             entry.pulling = false;
             entry.failure = match result {
                 Ok(image) => {
@@ -265,7 +270,8 @@ impl Images {
 
     async fn pull(&self, order: &Order) -> cronlet_image::Result<Image> {
         let own = || docker_credentials(order.reference.registry());
-        let credentials = order.credentials.clone().or_else(own);
+        let given = order.pull.1.clone().map(|(user, password)| Credentials { user, password });
+        let credentials = given.or_else(own);
         self.registry.pull(&self.store, &order.reference, credentials.as_ref(), Arc::new(drop)).await
     }
 }

@@ -9,8 +9,10 @@ use cronlet_object::{
 
 use super::{Report, pod::is_terminal};
 use crate::{
-    events::{self, Told},
+    events::{self, ReportedEvent, Told},
     pulls::Pulls,
+    resolve,
+    spec::Handler,
     state::State,
     status::{self, Observed},
 };
@@ -32,6 +34,8 @@ pub(super) struct Look<'a> {
 #[derive(Default)]
 pub(super) struct News {
     told: Option<Telling>,
+    /// What is to be told besides, with the next report.
+    besides: Vec<ReportedEvent>,
 }
 
 struct Telling {
@@ -46,7 +50,10 @@ struct Telling {
 
 impl News {
     /// Begins to tell about a pod that is started now: nothing about its state was told before.
-    pub(super) fn begin(&mut self, pod: &api::Pod, state: &State) {
+    pub(super) fn begin(&mut self, pod: &api::Pod, handler: Handler, state: &State) {
+        if let (Handler::Oci, Some(spec)) = (handler, &pod.spec) {
+            self.besides.extend(events::ignored(&resolve::ignored::fields(spec)));
+        }
         let status = || pod.status.clone().unwrap_or_default();
         let told = self.told.get_or_insert_with(|| Telling {
             revision: 0,
@@ -80,7 +87,8 @@ impl News {
             pulls: told.map(|told| &told.pulls),
         };
         let now = Told { status: Some(&status), state, pulls: Some(pulls) };
-        let events = events::between(observed.pod, before, now);
+        let mut events = std::mem::take(&mut self.besides);
+        events.extend(events::between(observed.pod, before, now));
         let is_told = told.is_some_and(|told| {
             told.revision == object.revision() && told.status == status && told.stopped == stopped
         });

@@ -287,7 +287,7 @@ impl Pod {
         let mut journal = journal::Reader::open(site.dir).map_err(failed)?;
         let state = State::replay(&spec, &journal.read().map_err(failed)?);
         self.link = Some(start_shim(site, None)?);
-        self.news.begin(pod, &state);
+        self.news.begin(pod, spec.handler, &state);
         self.run = Some(Run { spec, state, journal, progress: false });
         Ok(())
     }

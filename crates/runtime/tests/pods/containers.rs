@@ -9,7 +9,7 @@ use std::{
 };
 
 use cronlet_image::{Digest, Store, archive};
-use cronlet_object::api::Pod;
+use cronlet_object::api::{Pod, Secret};
 use cronlet_runtime::{Config, ExecRequest, Execution, ImageConfig};
 use rustix::process::geteuid;
 use serde_json::{Value, json};
@@ -37,6 +37,7 @@ crate::tests![
     a_pull_that_fails_is_told_and_backs_off,
     a_memory_limit_ends_a_container,
     a_limit_that_cannot_be_kept_is_told,
+    what_a_pod_asks_for_in_vain_is_told,
     a_hook_has_what_its_container_has_and_no_more,
     a_probe_in_a_container_ends_with_its_time,
     a_program_that_is_run_has_what_its_container_has_and_no_more,
@@ -331,6 +332,23 @@ fn a_pull_that_fails_is_told_and_backs_off() {
     assert_eq!(events[0].1, format!("Pulling image {image:?}"));
     assert!(events[1].1.starts_with(&format!("Failed to pull image {image:?}: ")), "{events:?}");
     assert_eq!((events[2].1, events[4].1), ("Error: RegistryUnavailable", "Error: ImagePullBackOff"));
+    // Whoever has the same password waits with it, and who has another tries that.
+    node.create(&of_image("same", "true", json!({ "image": image, "imagePullPolicy": "Always" })));
+    node.wait("same", |status| reason(status) == "ImagePullBackOff");
+    let host = image.split('/').next().unwrap();
+    let config = json!({ "auths": { host: { "username": "u", "password": "p" } } }).to_string();
+    let secret: Secret = serde_json::from_value(json!({
+        "metadata": { "name": "login", "namespace": "default" },
+        "data": { ".dockerconfigjson": k8s_openapi::ByteString(config.into_bytes()) },
+    }))
+    .unwrap();
+    node.store(&secret);
+    let mut other = of_image("other", "true", json!({ "image": image, "imagePullPolicy": "Always" }));
+    other.spec.as_mut().unwrap().image_pull_secrets =
+        Some(serde_json::from_value(json!([{ "name": "login" }])).unwrap());
+    node.create(&other);
+    node.wait("other", |status| reason(status) == "RegistryUnavailable");
+    assert_eq!(node.events("other")[0].0, "Pulling");
 }
 
 fn a_memory_limit_ends_a_container() {
@@ -369,6 +387,21 @@ fn a_limit_that_cannot_be_kept_is_told() {
     node.create(&of_image("q", "true", json!({})));
     node.end("q");
     assert!(node.events("q").iter().all(|(reason, _)| *reason != "LimitsNotKept"));
+}
+
+fn what_a_pod_asks_for_in_vain_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = node(dir.path());
+    let mut pod = of_image("p", "true", json!({}));
+    pod.spec.as_mut().unwrap().share_process_namespace = Some(true);
+    node.create(&pod);
+    node.end("p");
+    let told =
+        ("FieldsIgnored", "This node does not do what these fields ask for: spec.shareProcessNamespace");
+    assert_eq!(node.events("p").iter().filter(|event| **event == told).count(), 1, "{:?}", node.events("p"));
+    node.create(&of_image("q", "true", json!({})));
+    node.end("q");
+    assert!(node.events("q").iter().all(|(reason, _)| *reason != "FieldsIgnored"));
 }
 
 fn a_hook_has_what_its_container_has_and_no_more() {

@@ -19,7 +19,7 @@ use cronlet_runtime::{
     Config, ExecRequest, Execution, ImageConfig, Runtime,
     logs::{LogError, LogOptions, LogSource},
 };
-use cronlet_server::{Api, LogRequest, Pki, PodExec, PodLogs, Pods, Session, Version};
+use cronlet_server::{Api, Gauge, LogRequest, Pki, PodExec, PodLogs, Pods, Session, Usage, Used, Version};
 use cronlet_store::{DataDir, SqliteDisk, Store};
 use jiff::tz::TimeZone;
 use tokio::{net::TcpListener, sync::oneshot, task};
@@ -100,7 +100,8 @@ pub async fn start(options: &Options) -> anyhow::Result<Server> {
         runtime.adopt(&store.snapshot());
     }
     let logs = pod_logs(runtime.as_ref());
-    let pods = Pods { logs: logs.clone(), exec: pod_exec(runtime.as_ref()) };
+    let gauge = gauge(runtime.as_ref(), clock.clone());
+    let pods = Pods { logs: logs.clone(), exec: pod_exec(runtime.as_ref()), gauge };
     let api = Api::new(store.clone(), clock.clone(), fastrand::u64(..), pods, &version());
     let settings = Settings {
         node_name: runtime.is_some().then_some(host),
@@ -253,6 +254,20 @@ fn pod_logs(runtime: Option<&Arc<Runtime>>) -> PodLogs {
             Err(error @ LogError::Unreadable { .. }) => Err(ApiError::internal(error.to_string())),
             Err(error) => Err(ApiError::bad_request(error.to_string())),
         }
+    })
+}
+
+/// How the API knows what pods use. Where no pod runs, none uses anything, and nobody asks for the machine.
+fn gauge(runtime: Option<&Arc<Runtime>>, clock: Arc<dyn Clock>) -> Gauge {
+    let runtime = runtime.map(Arc::downgrade);
+    Arc::new(move || {
+        let runtime = runtime.as_ref().and_then(Weak::upgrade);
+        let usage = runtime.map(|runtime| runtime.usage()).unwrap_or_default();
+        let used = |used: cronlet_runtime::Used| Used { cpu: used.cpu, memory_bytes: used.memory_bytes };
+        let pods = usage.pods.into_iter().map(|(uid, containers)| {
+            (uid, containers.into_iter().map(|(name, all)| (name, used(all))).collect())
+        });
+        Usage { at: clock.now(), machine: used(usage.machine), pods: pods.collect() }
     })
 }
 

@@ -59,6 +59,13 @@ impl ApiError {
         Self::new(404, "NotFound", format!("{resource} \"{name}\" not found")).about(kind, name)
     }
 
+    /// 404: what is known by a name of another resource than a kind's, such as `podmetrics`, is not there.
+    pub fn not_found_as(group: &str, resource: &str, name: &str) -> Self {
+        let mut error = Self::new(404, "NotFound", format!("{resource}.{group} \"{name}\" not found"));
+        error.set_details(group, resource, name);
+        error
+    }
+
     /// 404: the path names no resource.
     pub fn unknown_resource() -> Self {
         let mut error = Self::new(404, "NotFound", "the server could not find the requested resource");

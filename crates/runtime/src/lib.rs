@@ -28,9 +28,11 @@ pub mod spec;
 pub mod state;
 pub mod status;
 mod sys;
+mod usage;
 mod volumes;
 
 pub use exec::{ExecError, ExecRequest, Execution, Exit, Terminal};
 pub use runtime::{
     Config, ImageConfig, Report, ReportedEvent, Reporter, Runtime, RuntimeError, layers_in_use,
 };
+pub use usage::{Usage, Used};

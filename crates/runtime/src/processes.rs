@@ -1,6 +1,6 @@
 //! Finds and ends the processes of a pod, through `/proc`.
 
-use std::{fs, io};
+use std::{collections::HashMap, fs, io};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
@@ -13,6 +13,8 @@ use crate::{
 struct Stat {
     parent: i32,
     session: i32,
+    /// The processor's time that it and the children that it has waited for have had, in clock ticks.
+    cpu_ticks: u64,
     /// When it started, in clock ticks since the boot.
     ticks: u64,
 }
@@ -27,8 +29,12 @@ impl Stat {
         // The fields are numbered from 1; the one after the name is the third.
         let parent = fields.nth(1)?.parse().ok()?;
         let session = fields.nth(1)?.parse().ok()?;
-        let ticks = fields.nth(15)?.parse().ok()?;
-        Some(Stat { parent, session, ticks })
+        let mut cpu_ticks = 0_u64;
+        for skipped in [7, 0, 0, 0] {
+            cpu_ticks = cpu_ticks.saturating_add(fields.nth(skipped)?.parse().ok()?);
+        }
+        let ticks = fields.nth(4)?.parse().ok()?;
+        Some(Stat { parent, session, cpu_ticks, ticks })
     }
 }
 
@@ -63,6 +69,45 @@ pub(crate) fn signal_by_number(pid: i32, signal: i32) {
 pub(crate) fn boot_id() -> String {
     let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     text.trim_end().to_owned()
+}
+
+/// All processes of the machine that this one may see, at one time.
+pub(crate) struct Table(HashMap<i32, Stat>);
+
+impl Table {
+    /// Looks at all of them.
+    pub(crate) fn read() -> Self {
+        let pids = all().unwrap_or_default().into_iter();
+        Table(pids.filter_map(|pid| Some((pid, Stat::read(pid)?))).collect())
+    }
+
+    /// A container's first process, what descends from it, and what is in its session although its parent is gone.
+    /// Nothing if that process has ended.
+    pub(crate) fn of_container(&self, first: Process) -> Vec<i32> {
+        if self.0.get(&first.pid).is_none_or(|stat| stat.ticks != first.ticks) {
+            return Vec::new();
+        }
+        let pids = self.0.iter().map(|(pid, stat)| (*pid, stat.session));
+        let belong = pids.filter(|(pid, session)| *session == first.pid || self.descends(*pid, first.pid));
+        belong.map(|(pid, _)| pid).collect()
+    }
+
+    fn descends(&self, mut pid: i32, ancestor: i32) -> bool {
+        // While the table was read, processes have come and gone: a circle is unlikely, not impossible.
+        for _ in 0..self.0.len() {
+            if pid == ancestor {
+                return true;
+            }
+            let Some(stat) = self.0.get(&pid) else { return false };
+            pid = stat.parent;
+        }
+        false
+    }
+
+    /// The processor's time that a process and the children that it has waited for have had, in clock ticks.
+    pub(crate) fn cpu_ticks(&self, pid: i32) -> u64 {
+        self.0.get(&pid).map_or(0, |stat| stat.cpu_ticks)
+    }
 }
 
 /// Kills what may be left of a pod whose shim has died. Its containers die with it, but not what they started.

@@ -4,7 +4,7 @@
 //! does what is missing. A few worker threads take the pods whose turn it is; no pod is with two of them at once. One
 //! more thread waits for shims to say that a journal has grown. No thread belongs to one pod.
 
-mod directory;
+pub(crate) mod directory;
 mod images;
 mod link;
 mod news;
@@ -40,6 +40,7 @@ use crate::{
     limits,
     logs::{self, Logs},
     resolve::{NodeFacts, Users, pod_dir},
+    usage::{self, Usage},
 };
 
 /// What a node's runtime works with.
@@ -225,6 +226,11 @@ impl Runtime {
     pub fn exec(&self, request: ExecRequest) -> Result<Execution, ExecError> {
         let pod_dir = pod_dir(&self.shared.facts.pods_dir, &request.uid);
         exec::start(&self.shared.fork_server, pod_dir, request)
+    }
+
+    /// What this machine and the containers of its pods use. Takes some milliseconds, and more with many processes.
+    pub fn usage(&self) -> Usage {
+        usage::measure(&self.shared.facts.pods_dir)
     }
 
     /// The logs of this node's pods.

@@ -17,6 +17,7 @@ use crate::{
     exec::PodExec,
     limits::{REQUESTS_IN_FLIGHT_MAX, STREAMS_MAX},
     log::PodLogs,
+    metrics::{Gauge, Meter},
     openapi::OpenApi,
     page::Snapshots,
 };
@@ -44,6 +45,8 @@ pub struct Pods {
     pub logs: PodLogs,
     /// Runs programs in them.
     pub exec: PodExec,
+    /// Measures what they use.
+    pub gauge: Gauge,
 }
 
 /// The Kubernetes API over one store. Clones are handles of the same server.
@@ -55,6 +58,7 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) logs: PodLogs,
     pub(crate) exec: PodExec,
+    pub(crate) meter: Meter,
     pub(crate) discovery: Discovery,
     pub(crate) openapi: OpenApi,
     pub(crate) version: Document,
@@ -85,6 +89,7 @@ impl Api {
             store,
             logs: pods.logs,
             exec: pods.exec,
+            meter: Meter::new(pods.gauge),
             discovery: Discovery::new(),
             openapi: OpenApi::new(),
             version: Document::new(&version),

@@ -5,7 +5,7 @@ use cronlet_object::Kind;
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::{Value, json};
 
-use crate::{document::Document, negotiate::DiscoveryForm, reply, review::Review};
+use crate::{document::Document, metrics, negotiate::DiscoveryForm, reply, review::Review};
 
 const COLLECTION_VERBS: &[&str] =
     &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
@@ -15,6 +15,7 @@ const STATUS_VERBS: &[&str] = &["get", "patch", "update"];
 const EXEC_VERBS: &[&str] = &["create", "get"];
 const LOG_VERBS: &[&str] = &["get"];
 const REVIEW_VERBS: &[&str] = &["create"];
+const METRICS_VERBS: &[&str] = &["get", "list"];
 
 /// A resource as clients are told about it.
 struct Resource {
@@ -69,11 +70,29 @@ fn resource_of_review(review: Review) -> Resource {
     }
 }
 
+/// What is used by the objects of a kind.
+fn resource_of_metrics(kind: Kind, name: &'static str) -> Resource {
+    Resource {
+        group: metrics::GROUP,
+        version: metrics::VERSION,
+        kind: name,
+        singular: "",
+        verbs: METRICS_VERBS,
+        short_names: &[],
+        categories: &[],
+        subresources: Vec::new(),
+        ..resource_of_kind(kind)
+    }
+}
+
 /// Every resource, sorted by group and name.
 fn resources() -> Vec<Resource> {
     let kinds = Kind::ALL.iter().map(|kind| resource_of_kind(*kind));
-    let mut all: Vec<Resource> =
-        kinds.chain(Review::ALL.iter().map(|review| resource_of_review(*review))).collect();
+    let metrics = [(Kind::Node, "NodeMetrics"), (Kind::Pod, "PodMetrics")];
+    let mut all: Vec<Resource> = kinds
+        .chain(Review::ALL.iter().map(|review| resource_of_review(*review)))
+        .chain(metrics.map(|(kind, name)| resource_of_metrics(kind, name)))
+        .collect();
     all.sort_by_key(|resource| (resource.group, resource.plural));
     all
 }
@@ -81,7 +100,8 @@ fn resources() -> Vec<Resource> {
 /// The group and version of a path, if anything is served there.
 pub fn group_version(group: &str, version: &str) -> Option<(&'static str, &'static str)> {
     let kinds = Kind::ALL.iter().map(|kind| (kind.descriptor().group, kind.descriptor().version));
-    let mut served = kinds.chain(Review::ALL.iter().map(|review| review.group_version()));
+    let reviews = Review::ALL.iter().map(|review| review.group_version());
+    let mut served = kinds.chain(reviews).chain([(metrics::GROUP, metrics::VERSION)]);
     served.find(|served| *served == (group, version))
 }
 

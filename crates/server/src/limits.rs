@@ -56,6 +56,11 @@ pub const WATCH_BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
 /// Longest `fieldManager`, in bytes.
 pub const FIELD_MANAGER_BYTES_MAX: usize = 128;
 
+/// Least time between two measurements of what pods use, which they show the average of.
+pub const METRICS_WINDOW: Duration = Duration::from_secs(1);
+/// How old an earlier measurement may be to be averaged from.
+pub const METRICS_AGE_MAX: Duration = Duration::from_secs(60);
+
 const _: () = assert!(CONNECTIONS_MAX >= REQUESTS_IN_FLIGHT_MAX);
 const _: () = assert!(WATCH_SECONDS_DEFAULT.end <= WATCH_SECONDS_MAX);
 

@@ -5,7 +5,11 @@ use std::borrow::Cow;
 use cronlet_object::{Key, Kind};
 use percent_encoding::percent_decode_str;
 
-use crate::{discovery, review::Review};
+use crate::{
+    discovery,
+    metrics::{self, Metrics},
+    review::Review,
+};
 
 /// What a request path names.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +40,8 @@ pub enum Target {
     },
     /// A question about the caller, asked by creating it.
     Review(Review),
+    /// What pods or the node use.
+    Metrics(Metrics),
     /// The objects of a kind: of one namespace, or of all.
     Collection {
         /// The kind of the objects.
@@ -110,6 +116,7 @@ fn resource(group: &str, version: &str, rest: &[&str]) -> Option<Target> {
     let kind = |plural| Kind::from_resource(group, version, plural);
     match rest {
         [] => Some(Target::Resources { group, version }),
+        _ if group == metrics::GROUP => Metrics::from_resource(rest).map(Target::Metrics),
         [plural] => match kind(plural) {
             Some(kind) => Some(Target::Collection { kind, namespace: None }),
             None => Review::from_resource(group, version, plural).map(Target::Review),

@@ -129,7 +129,8 @@ async fn answer(api: &Arc<Shared>, request: Request) -> Result<Response, ApiErro
         Target::Review(review) if method == Method::POST => {
             review.answer(&body::Body::receive(&call.headers, call.body).await?, &user)
         }
-        Target::Review(_) => Err(ApiError::method_not_allowed()),
+        Target::Metrics(metrics) if method == Method::GET => metrics.answer(api, &call.query).await,
+        Target::Review(_) | Target::Metrics(_) => Err(ApiError::method_not_allowed()),
         document if method == Method::GET => discover(api, &call, &document),
         _ => Err(ApiError::method_not_allowed()),
     }
@@ -186,7 +187,7 @@ fn discover(api: &Shared, call: &Call, target: &Target) -> Result<Response, ApiE
             let document = api.openapi.document(group, version, &call.query, headers, api.now());
             Ok(document.unwrap_or_else(reply::page_not_found))
         }
-        Target::Review(_) | Target::Collection { .. } | Target::Object { .. } => {
+        Target::Review(_) | Target::Metrics(_) | Target::Collection { .. } | Target::Object { .. } => {
             Err(ApiError::method_not_allowed())
         }
     }

@@ -137,6 +137,14 @@ fn programs_run_in_containers_and_files_are_copied_with_every_kubectl() {
         let missing = kubectl.output("exec p -- no-such-program");
         let missing = text(&missing.stderr);
         assert!(missing.contains("executable file not found in $PATH"), "{}: {missing}", program.display());
+        let used = kubectl.ok("top pod --containers");
+        let used: Vec<&str> = used.lines().last().unwrap_or_default().split_whitespace().collect();
+        assert!(
+            matches!(used[..], ["p", "c", cpu, memory] if cpu.ends_with('m') && memory.ends_with("Mi")),
+            "{used:?}"
+        );
+        let node_used = kubectl.ok("top node");
+        assert!(node_used.starts_with("NAME") && node_used.contains('%'), "{node_used}");
         let copy = node.file("copy.yaml", "");
         kubectl.ok(&format!("cp {file} p:{copy}"));
         assert_eq!(fs::read_to_string(&copy).unwrap(), sleeper, "{}", program.display());

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The UIDs of the pods that have a directory.
-pub(super) fn uids(pods_dir: &Path) -> HashSet<String> {
+pub(crate) fn uids(pods_dir: &Path) -> HashSet<String> {
     let entries = fs::read_dir(pods_dir).into_iter().flatten();
     entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
 }

@@ -16,7 +16,7 @@ async fn the_legacy_documents_list_every_resource_and_its_parts() {
     let groups = body(discovery.groups(DiscoveryForm::Legacy, &HeaderMap::new())).await;
     let names: Vec<&Value> =
         groups["groups"].as_array().unwrap().iter().map(|group| &group["name"]).collect();
-    assert_eq!(names, ["authentication.k8s.io", "authorization.k8s.io", "batch"]);
+    assert_eq!(names, ["authentication.k8s.io", "authorization.k8s.io", "batch", "metrics.k8s.io"]);
     assert_eq!(groups["groups"][2]["preferredVersion"], json!({"groupVersion": "batch/v1", "version": "v1"}));
 
     let batch = body(discovery.resources("batch", "v1")).await;

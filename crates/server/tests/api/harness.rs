@@ -1,11 +1,14 @@
 //! A server without sockets: requests go straight to its router.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 
 use axum::body::Body;
 use bytes::Bytes;
 use cronlet_object::{ApiError, Clock, Draft, Transaction, Write, api::Namespace};
-use cronlet_server::{Api, Identity, LogRequest, PodExec, PodLogs, Pods, Version};
+use cronlet_server::{Api, Gauge, Identity, LogRequest, PodExec, PodLogs, Pods, Usage, Used, Version};
 use cronlet_store::{Disk, SqliteDisk, Store};
 use futures_util::stream;
 use http::{HeaderMap, Method, Request, StatusCode, header};
@@ -110,12 +113,18 @@ impl Server {
     /// The same, where programs can be run in containers.
     pub async fn with_exec(exec: PodExec) -> Self {
         let disk = Box::new(SqliteDisk::in_memory().unwrap());
-        Server::of(disk, Pods { logs: quiet_logs(), exec }).await
+        Server::of(disk, Pods { logs: quiet_logs(), exec, gauge: no_gauge() }).await
+    }
+
+    /// The same, where something is used.
+    pub async fn with_gauge(gauge: Gauge) -> Self {
+        let disk = Box::new(SqliteDisk::in_memory().unwrap());
+        Server::of(disk, Pods { logs: quiet_logs(), exec: no_exec(), gauge }).await
     }
 
     /// The same over another disk and with other logs.
     pub async fn over(disk: Box<dyn Disk>, logs: PodLogs) -> Self {
-        Server::of(disk, Pods { logs, exec: no_exec() }).await
+        Server::of(disk, Pods { logs, exec: no_exec(), gauge: no_gauge() }).await
     }
 
     async fn of(disk: Box<dyn Disk>, pods: Pods) -> Self {
@@ -180,6 +189,12 @@ impl Server {
 /// Where no program can be run.
 fn no_exec() -> PodExec {
     Arc::new(|_| Err(ApiError::bad_request("there are no containers")))
+}
+
+/// Where nothing uses anything.
+pub fn no_gauge() -> Gauge {
+    let nothing = Usage { at: now(), machine: Used::default(), pods: HashMap::new() };
+    Arc::new(move || nothing.clone())
 }
 
 /// Logs without a line.

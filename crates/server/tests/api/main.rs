@@ -11,6 +11,7 @@ mod kubectl;
 mod list;
 mod log;
 mod malformed;
+mod metrics;
 mod patch;
 mod running;
 mod serve;

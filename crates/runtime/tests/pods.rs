@@ -24,6 +24,9 @@ mod lives;
 #[path = "pods/outputs.rs"]
 mod outputs;
 
+#[path = "pods/rights.rs"]
+mod rights;
+
 #[path = "pods/servers.rs"]
 mod servers;
 
@@ -57,7 +60,7 @@ fn main() -> ExitCode {
     if servers::has_namespaces() {
         all.extend(storage::TESTS);
         if containers::has_busybox() {
-            all.extend([containers::TESTS, hostile::TESTS].concat());
+            all.extend([containers::TESTS, hostile::TESTS, rights::TESTS].concat());
         } else {
             println!(
                 "the tests of containers are not run: there is no /bin/busybox (Debian's busybox-static)"

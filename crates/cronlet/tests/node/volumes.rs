@@ -28,3 +28,20 @@ fn mounted_settings_follow_changes_while_their_pod_runs() {
     greet(&node, "after");
     node.wait_for_job("follows", "Complete");
 }
+
+#[test]
+fn a_pod_that_waits_for_something_of_which_nobody_tells_is_tried_again() {
+    let node = Node::start(&[]);
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("comes-later");
+    let volumes = format!(
+        "      volumes: [{{name: v, hostPath: {{path: {}, type: Directory}}}}]\n      containers:",
+        place.display()
+    );
+    let manifest = job("waits", "true").replace("      containers:", &volumes);
+    node.cronlet_ok(&["apply", "-f", &node.file("job.yaml", &manifest)]);
+    let events = "/api/v1/namespaces/default/events";
+    node.watch(events, |event| event["reason"] == "FailedMount");
+    std::fs::create_dir(&place).unwrap();
+    node.wait_for_job("waits", "Complete");
+}

@@ -236,3 +236,43 @@ fn last_text(bytes: &[u8], bytes_max: usize) -> String {
 pub(super) fn kill(process: Process) {
     processes::signal_group(process.pid, rustix::process::Signal::KILL);
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn logs_of_attempts_that_nobody_can_ask_for_go_with_their_links() {
+        let dir = tempfile::tempdir().unwrap();
+        let links = dir.path().join("containers");
+        fs::create_dir(&links).unwrap();
+        let container = json!({
+            "name": "c", "role": "regular", "argv": ["true"], "env": [], "cwd": "/", "no_new_privileges": false,
+            "mounts": [], "termination_message": { "path": "/x", "required": false, "fallback_to_logs": false },
+        });
+        let pod: Pod = serde_json::from_value(json!({
+            "version": 1, "handler": "process", "namespace": "ns", "name": "p", "uid": "u", "restart_policy": "Always",
+            "grace_seconds": 30, "log_dir": dir.path().join("p"), "log_links_dir": links, "memory_volumes": [],
+            "containers": [container],
+        }))
+        .unwrap();
+        let names = |dir: &Path| -> Vec<String> {
+            let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name());
+            let mut names: Vec<String> = entries.map(|name| name.into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        let log_dir = log_dir(&pod, &pod.containers[0]);
+        for attempt in 0..4 {
+            prepare(&pod, &pod.containers[0], attempt).unwrap();
+            fs::write(log_dir.join(format!("{attempt}.log.20260101-000000")), "rotated").unwrap();
+        }
+        assert_eq!(names(&log_dir), ["2.log", "2.log.20260101-000000", "3.log", "3.log.20260101-000000"]);
+        let link = |attempt| files::link_name("ns", "p", "c", &state::container_id("u", "c", attempt));
+        let mut expected = [link(2), link(3)];
+        expected.sort();
+        assert_eq!(names(&links), expected);
+    }
+}

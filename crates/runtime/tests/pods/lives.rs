@@ -10,6 +10,7 @@ crate::tests![
     an_exit_code_is_kept,
     sigterm_gives_a_container_its_grace_period,
     a_container_that_ignores_sigterm_is_killed,
+    a_pod_that_is_deleted_without_grace_is_asked_first,
     a_deadline_ends_a_pod,
     what_a_container_left_behind_is_killed,
     a_crashing_container_backs_off,
@@ -89,6 +90,19 @@ fn a_container_that_ignores_sigterm_is_killed() {
     node.delete("p", 0);
     let status = node.end("p");
     assert_eq!((phase(&status), exit_code(&status)), ("Failed", Some(137)));
+}
+
+fn a_pod_that_is_deleted_without_grace_is_asked_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = Node::new(dir.path());
+    let script = "trap 'echo asked; exit 0' TERM; echo ready; while :; do sleep 0.02; done";
+    node.create(&pod("p", script, json!({})));
+    node.wait("p", is_running);
+    node.follow_until("p", "ready");
+    node.delete("p", 0);
+    let status = node.end("p");
+    assert_eq!((phase(&status), exit_code(&status)), ("Succeeded", Some(0)));
+    assert!(node.log("p").contains("asked\n"), "{}", node.log("p"));
 }
 
 fn a_deadline_ends_a_pod() {

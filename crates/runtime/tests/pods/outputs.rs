@@ -1,5 +1,7 @@
 //! What containers print, and what they say last.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use cronlet_runtime::logs::{LogError, LogOptions};
 use jiff::SignedDuration;
 use serde_json::json;
@@ -10,6 +12,7 @@ crate::tests![
     ten_thousand_lines_arrive_whole_and_in_order,
     what_is_not_a_line_arrives_as_it_was_written,
     both_streams_are_kept_under_the_conventional_paths,
+    others_may_read_the_directories_of_logs_and_a_group_their_files,
     a_followed_log_ends_with_its_container,
     parts_of_a_log_can_be_asked_for,
     the_log_of_the_attempt_before_is_kept,
@@ -51,6 +54,19 @@ fn both_streams_are_kept_under_the_conventional_paths() {
     let text = std::fs::read_to_string(link).unwrap();
     let records: Vec<_> = text.lines().map(|line| line.split_once(' ').unwrap().1).collect();
     assert_eq!(records, ["stdout F out", "stderr F err"]);
+}
+
+fn others_may_read_the_directories_of_logs_and_a_group_their_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = Node::new(dir.path());
+    node.create(&pod("p", "echo out", json!({})));
+    node.end("p");
+    let mode =
+        |path: &str| dir.path().join("log").join(path).metadata().unwrap().permissions().mode() & 0o7777;
+    for path in ["pods", "pods/default_p_uid-p", "pods/default_p_uid-p/c", "containers"] {
+        assert_eq!(mode(path), 0o755, "{path}");
+    }
+    assert_eq!(mode("pods/default_p_uid-p/c/0.log"), 0o640);
 }
 
 fn a_followed_log_ends_with_its_container() {

@@ -24,6 +24,7 @@ crate::tests![
     a_pod_of_an_earlier_boot_is_lost,
     a_pod_whose_object_is_gone_is_removed,
     a_pod_whose_files_are_gone_does_not_run_twice,
+    a_pod_that_has_ended_is_not_started_anew,
     what_a_server_began_to_write_is_written_anew,
     without_root_volumes_are_mounted_in_a_user_namespace,
     without_namespaces_a_pod_with_volumes_does_not_start,
@@ -278,6 +279,27 @@ fn a_pod_whose_files_are_gone_does_not_run_twice() {
     let status = node.end("p");
     assert_eq!((phase(&status), exit_code(&status)), ("Failed", Some(137)));
     assert_eq!(std::fs::read_to_string(marker).unwrap(), "run\n");
+}
+
+fn a_pod_that_has_ended_is_not_started_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let marker = dir.path().join("marker");
+    for (name, code, ended) in [("p", 0, "Succeeded"), ("q", 1, "Failed")] {
+        let script = format!("echo {name} >> {}; exit {code}", marker.display());
+        let mut node = Node::new(dir.path());
+        node.create(&pod(name, &script, json!({})));
+        let status = node.end(name);
+        let pod = node.pod(name);
+        drop(node);
+        std::fs::remove_dir_all(dir.path().join("data/pods").join(format!("uid-{name}"))).unwrap();
+        let mut node = Node::new(dir.path());
+        node.create(&pod);
+        // Whatever becomes of it is told at its end.
+        node.delete(name, 30);
+        assert_eq!(node.end(name), status);
+        assert_eq!(phase(&status), ended);
+    }
+    assert_eq!(std::fs::read_to_string(marker).unwrap(), "p\nq\n");
 }
 
 fn what_a_server_began_to_write_is_written_anew() {

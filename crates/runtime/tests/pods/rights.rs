@@ -1,0 +1,136 @@
+//! What a container may do and what it is denied, and who is asked when it is to end.
+
+use std::{fs, path::Path};
+
+use rustix::process::geteuid;
+use serde_json::json;
+
+use crate::containers::{node, of_image, run};
+use crate::node::{exit_code, is_running, phase, state};
+
+crate::tests![
+    root_has_the_default_capabilities_and_others_have_them_in_the_bounding_set_alone,
+    an_unconfined_container_has_no_filter,
+    a_privileged_container_is_denied_nothing,
+    volumes_can_be_written_below_a_read_only_root,
+    every_user_may_write_to_the_termination_message,
+    only_the_first_process_is_asked_to_end,
+    a_container_that_succeeds_was_not_killed_for_want_of_memory,
+];
+
+/// The fourteen default capabilities, as `/proc` shows them.
+const DEFAULT: &str = "00000000a80425fb";
+const NONE: &str = "0000000000000000";
+
+fn root_has_the_default_capabilities_and_others_have_them_in_the_bounding_set_alone() {
+    for (user, own) in [(0, DEFAULT), (1000, NONE)] {
+        let security = json!({ "securityContext": { "runAsUser": user } });
+        let (code, output) = run("grep ^Cap /proc/self/status", security);
+        let expected =
+            format!("CapInh:\t{NONE}\nCapPrm:\t{own}\nCapEff:\t{own}\nCapBnd:\t{DEFAULT}\nCapAmb:\t{NONE}\n");
+        assert_eq!((code, output), (Some(0), expected), "user {user}");
+    }
+}
+
+fn an_unconfined_container_has_no_filter() {
+    for (profile, mode) in [("Unconfined", "0"), ("RuntimeDefault", "2")] {
+        let security = json!({ "securityContext": { "seccompProfile": { "type": profile } } });
+        let (code, output) = run("grep ^Seccomp: /proc/self/status", security);
+        assert_eq!((code, output), (Some(0), format!("Seccomp:\t{mode}\n")), "{profile}");
+    }
+}
+
+fn a_privileged_container_is_denied_nothing() {
+    if !geteuid().is_root() {
+        println!("not run: a_privileged_container_is_denied_nothing needs root");
+        return;
+    }
+    // Opened and not written to.
+    const SETTING: &str = "/sys/kernel/rcu_expedited";
+    if fs::OpenOptions::new().append(true).open(SETTING).is_err() {
+        println!("not run: a_privileged_container_is_denied_nothing needs a /sys that can be written to");
+        return;
+    }
+    let own = fs::read_to_string("/proc/self/status").unwrap();
+    let bounding = own.lines().find_map(|line| line.strip_prefix("CapBnd:\t")).unwrap();
+    let mut devices: Vec<_> =
+        fs::read_dir("/dev").unwrap().flatten().map(|entry| entry.file_name()).collect();
+    devices.sort();
+    let devices = devices.iter().filter_map(|name| name.to_str()).filter(|name| !name.starts_with('.'));
+    let devices: Vec<&str> = devices.collect();
+    let script = format!(
+        "grep -E '^(CapEff|Seccomp:)' /proc/self/status; [ $(wc -c < /proc/interrupts) -gt 0 ] && echo shown; \
+         : >> {SETTING} && echo written; ls /dev"
+    );
+    let (code, output) = run(&script, json!({ "securityContext": { "privileged": true } }));
+    let expected = format!("CapEff:\t{bounding}\nSeccomp:\t0\nshown\nwritten\n");
+    assert_eq!(code, Some(0), "{output}");
+    let listed: Vec<&str> =
+        output.strip_prefix(&expected).unwrap_or_else(|| panic!("{output}")).lines().collect();
+    let missing: Vec<_> = devices.iter().filter(|device| !listed.contains(device)).collect();
+    assert!(missing.is_empty(), "{missing:?} of the host's devices are not in {listed:?}");
+}
+
+fn volumes_can_be_written_below_a_read_only_root() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = node(dir.path());
+    let own = json!({
+        "securityContext": { "readOnlyRootFilesystem": true },
+        "volumeMounts": [{ "name": "work", "mountPath": "/work" }, { "name": "memory", "mountPath": "/srv/memory" }],
+    });
+    let script = "for d in /work /srv/memory; do echo kept > $d/f && cat $d/f; done; ! echo x > /srv/x";
+    let mut pod = of_image("p", script, own);
+    let volumes =
+        json!([{ "name": "work", "emptyDir": {} }, { "name": "memory", "emptyDir": { "medium": "Memory" } }]);
+    pod.spec.as_mut().unwrap().volumes = serde_json::from_value(volumes).unwrap();
+    node.create(&pod);
+    let status = node.end("p");
+    assert_eq!(exit_code(&status), Some(0), "{}", node.log("p"));
+    assert!(node.log("p").starts_with("kept\nkept\n"), "{}", node.log("p"));
+}
+
+fn every_user_may_write_to_the_termination_message() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = node(dir.path());
+    let own = json!({ "securityContext": { "runAsUser": 1000 }, "terminationMessagePath": "/srv/last" });
+    node.create(&of_image("p", "id -u > /srv/last", own));
+    let ended = state(&node.end("p")).terminated.unwrap();
+    assert_eq!((ended.exit_code, ended.message.as_deref()), (0, Some("1000\n")), "{}", node.log("p"));
+}
+
+fn only_the_first_process_is_asked_to_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = node(dir.path());
+    // Shells act on the signals that they have got in the order of their numbers: the question comes last.
+    let child = "trap 'asked=yes' TERM; trap 'echo the other one was asked: ${asked:-no}; exit' WINCH; \
+                 echo up; while :; do sleep 0.02; done";
+    let script = format!(
+        "sh -c \"$CHILD\" & child=$!; trap 'echo asked; kill -WINCH $child; wait $child; exit 0' TERM; \
+         wait $child; wait $child"
+    );
+    let env = json!({ "env": [{ "name": "CHILD", "value": child }] });
+    node.create(&of_image("p", &script, env));
+    node.wait("p", is_running);
+    node.follow_until("p", "up");
+    node.delete("p", 30);
+    assert_eq!(phase(&node.end("p")), "Succeeded", "{}", node.log("p"));
+    assert_eq!(node.log("p"), "up\nasked\nthe other one was asked: no\n");
+}
+
+fn a_container_that_succeeds_was_not_killed_for_want_of_memory() {
+    // In version 2 of control groups the container is killed as a whole.
+    if !geteuid().is_root() || !Path::new("/sys/fs/cgroup/memory").exists() {
+        println!(
+            "not run: a_container_that_succeeds_was_not_killed_for_want_of_memory needs root and version 1 of control \
+             groups"
+        );
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = node(dir.path());
+    let own = json!({ "resources": { "limits": { "memory": "16Mi" } } });
+    node.create(&of_image("p", "dd if=/dev/zero of=/dev/null bs=64M count=1; echo code $?; exit 0", own));
+    let ended = state(&node.end("p")).terminated.unwrap();
+    assert!(node.log("p").contains("code 137\n"), "{}", node.log("p"));
+    assert_eq!((ended.exit_code, ended.reason.as_deref()), (0, Some("Completed")));
+}

@@ -119,6 +119,9 @@ pub const STORAGE_PAUSE_FIRST: SignedDuration = SignedDuration::from_secs(1);
 /// The longest pause between such measurements (the kubelet's).
 pub const STORAGE_PAUSE_MAX: SignedDuration = SignedDuration::from_secs(10);
 
+/// How deeply the directories of a volume may be nested that is given to a group.
+pub const VOLUME_DEPTH_MAX: usize = 200;
+
 /// How long a request to the process that forks shims may be, in bytes: a program with its arguments fits.
 pub const FORK_REQUEST_BYTES_MAX: usize = 128 * 1024;
 

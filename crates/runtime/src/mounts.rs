@@ -10,7 +10,7 @@ use std::{
     fs::{self, File, Permissions},
     io,
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
         unix::fs::PermissionsExt,
     },
     path::{Path, PathBuf},
@@ -23,7 +23,11 @@ use rustix::{
 };
 
 use self::mirror::Mirrors;
-use crate::{limits, spec, sys};
+use crate::{
+    limits,
+    spec::{self, Propagation, ReadOnlyBelow},
+    sys,
+};
 
 /// The termination message file of a container that names none, where everybody expects it (upstream's default).
 pub(crate) const TERMINATION_MESSAGE_PATH: &str = "/dev/termination-log";
@@ -154,10 +158,50 @@ pub(crate) fn detached(mount: &spec::Mount) -> Result<(OwnedFd, bool), String> {
     };
     let is_dir = is_dir(&source).map_err(failed)?;
     let fd = clone_mount(source.as_fd()).map_err(failed)?;
+    propagate(mount, source.as_fd(), fd.as_fd())?;
     if mount.read_only {
-        sys::mount_read_only(fd.as_fd()).map_err(|error| format!("cannot make it read-only: {error}"))?;
+        make_read_only(mount, fd.as_fd())?;
     }
     Ok((fd, is_dir))
+}
+
+/// Decides which later mounts a copy sees: without a word those of the host, of which it is a slave.
+fn propagate(mount: &spec::Mount, source: BorrowedFd<'_>, copy: BorrowedFd<'_>) -> Result<(), String> {
+    match mount.propagation {
+        Propagation::None => sys::mount_private_recursive(copy)
+            .map_err(|error| format!("cannot keep it apart from later mounts: {error}")),
+        Propagation::HostToContainer => Ok(()),
+        Propagation::Bidirectional if is_shared(source) => Ok(()),
+        // The words of containerd.
+        Propagation::Bidirectional => {
+            Err(format!("path {:?} is mounted on a file system that is not a shared mount", mount.source))
+        }
+    }
+}
+
+/// Whether what is mounted below an opened path is seen by other mount namespaces.
+fn is_shared(source: BorrowedFd<'_>) -> bool {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let about = read(&format!("/proc/self/fdinfo/{}", source.as_raw_fd()));
+    let Some(id) = about.lines().find_map(|line| line.strip_prefix("mnt_id:")).map(str::trim) else {
+        return false;
+    };
+    read("/proc/self/mountinfo").lines().any(|line| {
+        let mut fields = line.split(' ');
+        fields.next() == Some(id)
+            && fields.skip(5).take_while(|field| *field != "-").any(|field| field.starts_with("shared:"))
+    })
+}
+
+fn make_read_only(mount: &spec::Mount, copy: BorrowedFd<'_>) -> Result<(), String> {
+    let made = match mount.read_only_below {
+        ReadOnlyBelow::No => sys::mount_read_only(copy),
+        ReadOnlyBelow::Required => sys::mount_read_only_recursive(copy),
+        ReadOnlyBelow::IfPossible => {
+            sys::mount_read_only_recursive(copy).or_else(|_| sys::mount_read_only(copy))
+        }
+    };
+    made.map_err(|error| format!("cannot make it read-only: {error}"))
 }
 
 /// Opens a path inside a volume, which may not lead out of it by any way. Directories that are missing are created
@@ -207,7 +251,7 @@ fn is_dir(fd: &OwnedFd) -> io::Result<bool> {
     Ok(FileType::from_raw_mode(fstat(fd)?.st_mode) == FileType::Directory)
 }
 
-fn clone_mount(source: rustix::fd::BorrowedFd<'_>) -> io::Result<OwnedFd> {
+fn clone_mount(source: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_EMPTY_PATH

@@ -214,7 +214,8 @@ fn resolve_container(
     let (identity, home) = identity(inputs, spec, container, image).map_err(refuse(CONFIG_ERROR))?;
     let defaults = image.into_iter().flat_map(image::environment).chain([("HOME".to_owned(), home)]);
     let env = environment::resolve(inputs, spec, container, defaults).map_err(refuse(CONFIG_ERROR))?;
-    let mut mounts = mounts::resolve(container, volumes, &env).map_err(refuse(CONFIG_ERROR))?;
+    let mut mounts = mounts::resolve(container, volumes, &env, shares_mounts(inputs, container, volumes))
+        .map_err(refuse(CONFIG_ERROR))?;
     if image.is_some() {
         files::mount(volumes, &mut mounts);
     }
@@ -248,6 +249,29 @@ fn resolve_container(
         pre_stop,
         probes: calls::probes(container, &host),
     })
+}
+
+/// Whether the host can see what a container mounts, or why not.
+fn shares_mounts(
+    inputs: &Inputs<'_>,
+    container: &api::Container,
+    volumes: &[Volume],
+) -> Result<(), &'static str> {
+    let security = container.security_context.as_ref();
+    if inputs.images.is_none() {
+        Err("what a process pod mounts is not seen outside of it")
+    } else if security.and_then(|security| security.privileged) != Some(true) {
+        Err("only a privileged container may mount anything")
+    } else if inputs.node.users.uid != 0 {
+        Err("a node without root cannot let the host see what a container mounts; run the node as root")
+    } else if volumes.iter().any(|volume| matches!(volume.plan, Plan::Memory { .. })) {
+        Err(
+            "a pod with an emptyDir of the medium Memory has mounts of its own, which the host does not see; keep \
+             that volume on the disk, or in another pod",
+        )
+    } else {
+        Ok(())
+    }
 }
 
 /// The image of a container, if it has one.

@@ -29,7 +29,7 @@ use rustix::{
 use self::root::Tree;
 use crate::{
     mounts::{self, Refused},
-    spec::{Container, Identity, Pod, Root},
+    spec::{Container, Identity, Mount, Pod, Propagation, Root},
     sys,
 };
 
@@ -160,10 +160,14 @@ pub(crate) fn enter(
             .map_err(failed("users"))?;
     }
     umask(Mode::empty());
+    // Before their mounts become slaves of the host's, which would not see what is mounted there.
+    let mut volumes = open_volumes(container, |mount| mount.propagation == Propagation::Bidirectional)?;
     mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
         .map_err(|error| failed("mounts")(error.into()))?;
     // Opened before the file system changes: afterwards their paths mean something else.
-    let volumes = open_volumes(container)?;
+    volumes.extend(open_volumes(container, |mount| mount.propagation != Propagation::Bidirectional)?);
+    // What lies deeper comes later; the volumes' own order decides the rest.
+    volumes.sort_by_key(|volume| volume.target.components().count());
     let (message, message_mount) = mounts::make_message_file(&place.stage).map_err(failed("message"))?;
     let layers = root::Layers { lower: &root.layers, upper: &place.upper, work: &place.work };
     let tree = Tree::mount(&layers, &place.root, !privileged).map_err(failed("image"))?;
@@ -200,15 +204,13 @@ struct Opened<'a> {
     target: &'a Path,
 }
 
-fn open_volumes(container: &Container) -> Result<Vec<Opened<'_>>, Refused> {
+fn open_volumes(container: &Container, is_wanted: fn(&Mount) -> bool) -> Result<Vec<Opened<'_>>, Refused> {
     let mut volumes = Vec::with_capacity(container.mounts.len());
-    for mount in &container.mounts {
+    for mount in container.mounts.iter().filter(|mount| is_wanted(mount)) {
         let refuse = |message| Refused { volume: mount.volume.clone(), message };
         let (fd, is_dir) = mounts::detached(mount).map_err(refuse)?;
         volumes.push(Opened { name: &mount.volume, mount: fd, is_dir, target: &mount.target });
     }
-    // What lies deeper comes later; the volumes' own order decides the rest.
-    volumes.sort_by_key(|volume| volume.target.components().count());
     Ok(volumes)
 }
 

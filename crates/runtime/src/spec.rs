@@ -287,6 +287,39 @@ pub struct Mount {
     pub target: PathBuf,
     /// Whether the container can only read it.
     pub read_only: bool,
+    /// Whether that holds for what is mounted below as well.
+    #[serde(default)]
+    pub read_only_below: ReadOnlyBelow,
+    /// What later mounts are seen on both sides.
+    #[serde(default)]
+    pub propagation: Propagation,
+}
+
+/// Whether a container can only read what is mounted below a volume that it can only read:
+/// `volumeMounts[].recursiveReadOnly`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ReadOnlyBelow {
+    /// `Disabled`.
+    #[default]
+    No,
+    /// `IfPossible`: if the kernel can do it.
+    IfPossible,
+    /// `Enabled`: the container does not start otherwise.
+    Required,
+}
+
+/// Which mounts that are made later are seen where: `volumeMounts[].mountPropagation`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Propagation {
+    /// `None`: none that the other side makes.
+    #[default]
+    None,
+    /// `HostToContainer`: the container sees those of the host.
+    HostToContainer,
+    /// `Bidirectional`: the host sees those of the container, too.
+    Bidirectional,
 }
 
 /// Where a container may leave a last message.

@@ -201,15 +201,22 @@ pub(crate) fn close_others_on_exec() {
 
 /// Makes a mount read-only, without changing anything else about it.
 pub(crate) fn mount_read_only(mount: BorrowedFd<'_>) -> io::Result<()> {
-    set_read_only(mount, libc::AT_EMPTY_PATH)
+    set_attributes(mount, libc::AT_EMPTY_PATH, MOUNT_ATTR_RDONLY, 0)
 }
 
 /// The same for a mount and all that is mounted below.
 pub(crate) fn mount_read_only_recursive(mount: BorrowedFd<'_>) -> io::Result<()> {
-    set_read_only(mount, libc::AT_EMPTY_PATH | libc::AT_RECURSIVE)
+    set_attributes(mount, libc::AT_EMPTY_PATH | libc::AT_RECURSIVE, MOUNT_ATTR_RDONLY, 0)
 }
 
-fn set_read_only(mount: BorrowedFd<'_>, flags: c_int) -> io::Result<()> {
+/// Keeps a mount and all that is mounted below apart from what is mounted elsewhere later.
+pub(crate) fn mount_private_recursive(mount: BorrowedFd<'_>) -> io::Result<()> {
+    set_attributes(mount, libc::AT_EMPTY_PATH | libc::AT_RECURSIVE, 0, libc::MS_PRIVATE)
+}
+
+const MOUNT_ATTR_RDONLY: u64 = 1;
+
+fn set_attributes(mount: BorrowedFd<'_>, flags: c_int, set: u64, propagation: u64) -> io::Result<()> {
     #[repr(C)]
     struct MountAttributes {
         set: u64,
@@ -217,8 +224,7 @@ fn set_read_only(mount: BorrowedFd<'_>, flags: c_int) -> io::Result<()> {
         propagation: u64,
         user_namespace: u64,
     }
-    const MOUNT_ATTR_RDONLY: u64 = 1;
-    let attributes = MountAttributes { set: MOUNT_ATTR_RDONLY, clear: 0, propagation: 0, user_namespace: 0 };
+    let attributes = MountAttributes { set, clear: 0, propagation, user_namespace: 0 };
     // SAFETY: the path is an empty string, and the structure has the size and layout of `struct mount_attr`.
     let result = unsafe {
         libc::syscall(

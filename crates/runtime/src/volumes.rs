@@ -1,6 +1,7 @@
 //! Makes what a pod's volumes need on the host before a shim mounts them.
 
 mod atomic;
+mod ownership;
 
 use std::{
     fs::{self, File, FileType, Permissions},
@@ -21,7 +22,11 @@ pub(crate) fn make(volume: &Volume, now: Timestamp) -> Result<(), String> {
     let failed = |error: io::Error| format!("cannot make {}: {error}", volume.source.display());
     match &volume.plan {
         Plan::EmptyDir | Plan::Memory { .. } => shared_dir(&volume.source, volume.gid).map_err(failed),
-        Plan::Claim => claim_dir(&volume.source, volume.gid).map_err(failed),
+        Plan::Claim { only_on_mismatch } => {
+            // What can only be read is left as it is.
+            let gid = volume.gid.filter(|_| !volume.read_only);
+            claim_dir(&volume.source, gid, *only_on_mismatch).map_err(failed)
+        }
         Plan::HostPath(kind) => host_path(&volume.source, *kind),
         Plan::Files(files) => {
             private_dir(&volume.source).map_err(failed)?;
@@ -61,10 +66,11 @@ fn shared_dir(path: &Path, gid: Option<u32>) -> io::Result<()> {
     }
 }
 
-/// The directory of a claim is made by the first pod that uses it, and then left as it is.
-fn claim_dir(path: &Path, gid: Option<u32>) -> io::Result<()> {
+/// The directory of a claim is made by the first pod that uses it. Later it is given to the group of a pod that has one,
+/// with all that is in it.
+fn claim_dir(path: &Path, gid: Option<u32>, only_on_mismatch: bool) -> io::Result<()> {
     if path.is_dir() {
-        return Ok(());
+        return gid.map_or(Ok(()), |gid| ownership::give(path, gid, only_on_mismatch));
     }
     if let Some(parent) = path.parent() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
@@ -90,7 +96,7 @@ fn host_path(path: &Path, kind: HostPathKind) -> Result<(), String> {
     let failed = |error: io::Error| format!("hostPath {place} cannot be created: {error}");
     let (is_right, wanted): (fn(&FileType) -> bool, _) = match (kind, found.is_some()) {
         (HostPathKind::Unset, true) => return Ok(()),
-        (HostPathKind::DirectoryOrCreate, false) => {
+        (HostPathKind::DirectoryOrCreate | HostPathKind::Unset, false) => {
             let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(path);
             return made.and_then(|()| set_mode(path, 0o755)).map_err(failed);
         }
@@ -98,7 +104,6 @@ fn host_path(path: &Path, kind: HostPathKind) -> Result<(), String> {
             let made = File::options().write(true).create_new(true).mode(0o644).open(path);
             return made.and_then(|file| file.set_permissions(Permissions::from_mode(0o644))).map_err(failed);
         }
-        (HostPathKind::Unset, false) => (|_| true, "anything"),
         (HostPathKind::Directory | HostPathKind::DirectoryOrCreate, _) => (FileType::is_dir, "a directory"),
         (HostPathKind::File | HostPathKind::FileOrCreate, _) => (FileType::is_file, "a file"),
         (HostPathKind::Socket, _) => (FileType::is_socket, "a socket"),

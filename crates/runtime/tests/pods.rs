@@ -33,6 +33,9 @@ mod servers;
 #[path = "pods/storage.rs"]
 mod storage;
 
+#[path = "pods/volumes.rs"]
+mod volumes;
+
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     process::ExitCode,
@@ -58,7 +61,7 @@ fn main() -> ExitCode {
         std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let mut all = [lives::TESTS, health::TESTS, exec::TESTS, outputs::TESTS, servers::TESTS].concat();
     if servers::has_namespaces() {
-        all.extend(storage::TESTS);
+        all.extend([storage::TESTS, volumes::TESTS].concat());
         if containers::has_busybox() {
             all.extend([containers::TESTS, hostile::TESTS, rights::TESTS].concat());
         } else {

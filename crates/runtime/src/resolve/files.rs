@@ -6,7 +6,7 @@ use std::fmt::Write;
 use cronlet_object::api;
 
 use super::{FileEntry, Inputs, Plan, Volume, environment, pod_dir};
-use crate::spec::Mount;
+use crate::spec::{Mount, Propagation, ReadOnlyBelow};
 
 /// The name of the volume of these files: no volume of a pod can have it.
 const VOLUME: &str = "";
@@ -44,6 +44,8 @@ pub(super) fn mount(volumes: &[Volume], mounts: &mut Vec<Mount>) {
                 sub_path: Some(name.to_owned()),
                 target,
                 read_only: false,
+                read_only_below: ReadOnlyBelow::No,
+                propagation: Propagation::None,
             });
         }
     }

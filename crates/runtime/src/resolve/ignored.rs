@@ -30,7 +30,6 @@ pub(crate) fn fields(spec: &api::PodSpec) -> Vec<String> {
     fields.extend(of_pod.into_iter().filter(|(_, is_set)| *is_set).map(|(field, _)| field.to_owned()));
     for (_, container) in roles(spec) {
         let own = container.security_context.clone().unwrap_or_default();
-        let mounts = || container.volume_mounts.iter().flatten();
         let of_container = [
             ("securityContext.appArmorProfile", own.app_armor_profile.is_some()),
             ("securityContext.procMount", own.proc_mount.is_some_and(|mount| mount != "Default")),
@@ -38,10 +37,6 @@ pub(crate) fn fields(spec: &api::PodSpec) -> Vec<String> {
             (
                 "securityContext.seccompProfile",
                 localhost(own.seccomp_profile.as_ref().map(|profile| profile.type_.as_str())),
-            ),
-            (
-                "volumeMounts.recursiveReadOnly",
-                mounts().any(|mount| mount.recursive_read_only.as_deref() == Some("Enabled")),
             ),
         ];
         let of_container = of_container.into_iter().filter(|(_, is_set)| *is_set);

@@ -6,13 +6,14 @@ use cronlet_object::api;
 use k8s_openapi::api::core::v1::VolumeMount;
 
 use super::{Volume, environment};
-use crate::spec::Mount;
+use crate::spec::{Mount, Propagation, ReadOnlyBelow};
 
-/// The mounts of a container, in its order.
+/// The mounts of a container, in its order. `shares` says why what it mounts is not seen outside of it, if it is not.
 pub(super) fn resolve(
     container: &api::Container,
     volumes: &[Volume],
     env: &[(String, String)],
+    shares: Result<(), &str>,
 ) -> Result<Vec<Mount>, String> {
     if container.volume_devices.as_ref().is_some_and(|devices| !devices.is_empty()) {
         return Err("volumeDevices: a process pod has no block volumes".to_owned());
@@ -21,16 +22,23 @@ pub(super) fn resolve(
     // A volume that could not be planned blocks the pod by itself.
     let known =
         mounts.filter_map(|mount| Some((mount, volumes.iter().find(|volume| volume.name == mount.name)?)));
-    known.map(|(mount, volume)| resolve_one(mount, volume, env)).collect()
+    known.map(|(mount, volume)| resolve_one(mount, volume, env, shares)).collect()
 }
 
-fn resolve_one(mount: &VolumeMount, volume: &Volume, env: &[(String, String)]) -> Result<Mount, String> {
-    if mount.mount_propagation.as_deref() == Some("Bidirectional") {
-        return Err(format!(
-            "mountPropagation Bidirectional of {:?}: what a process pod mounts is not seen outside of it",
-            mount.mount_path
-        ));
-    }
+fn resolve_one(
+    mount: &VolumeMount,
+    volume: &Volume,
+    env: &[(String, String)],
+    shares: Result<(), &str>,
+) -> Result<Mount, String> {
+    let propagation = match mount.mount_propagation.as_deref() {
+        Some("HostToContainer") => Propagation::HostToContainer,
+        Some("Bidirectional") => {
+            let refuse = |why| format!("mountPropagation Bidirectional of {:?}: {why}", mount.mount_path);
+            shares.map(|()| Propagation::Bidirectional).map_err(refuse)?
+        }
+        _ => Propagation::None,
+    };
     let target = plain_path(&Path::new("/").join(&mount.mount_path))
         .filter(|target| target.parent().is_some())
         .ok_or_else(|| {
@@ -53,6 +61,12 @@ fn resolve_one(mount: &VolumeMount, volume: &Volume, env: &[(String, String)]) -
         sub_path,
         target,
         read_only: volume.read_only || mount.read_only == Some(true),
+        read_only_below: match mount.recursive_read_only.as_deref() {
+            Some("Enabled") => ReadOnlyBelow::Required,
+            Some("IfPossible") => ReadOnlyBelow::IfPossible,
+            _ => ReadOnlyBelow::No,
+        },
+        propagation,
     })
 }
 

@@ -5,7 +5,7 @@ use cronlet_object::{
 use serde_json::{Value, json};
 
 use super::*;
-use crate::spec::{Identity, Mount};
+use crate::spec::{Identity, Mount, Propagation, ReadOnlyBelow};
 
 pub const NAMESPACE: &str = "ns";
 
@@ -182,6 +182,8 @@ fn volumes_are_planned_where_they_belong() {
         sub_path: sub_path.map(str::to_owned),
         target: target.into(),
         read_only,
+        read_only_below: ReadOnlyBelow::No,
+        propagation: Propagation::None,
     };
     let expected = [
         mount("e", "/data/pods/u/volume-e", Some("d/s"), "/e/f", false),
@@ -194,6 +196,26 @@ fn volumes_are_planned_where_they_belong() {
     let expected =
         [Plan::EmptyDir, Plan::HostPath(HostPathKind::Unset), Plan::Memory { bytes_max: Some(1024) }];
     assert_eq!(plans, expected);
+}
+
+#[test]
+fn memory_is_no_larger_than_what_the_pod_may_use() {
+    let world = World::new();
+    for (size, limit, expected) in [
+        (json!("1Ki"), Some("2Ki"), Some(1024)),
+        (json!("4Ki"), Some("2Ki"), Some(2048)),
+        (json!("0"), Some("2Ki"), Some(2048)),
+        (json!(null), Some("2Ki"), Some(2048)),
+        (json!(null), None, None),
+    ] {
+        let resources =
+            limit.map_or(String::new(), |limit| format!(", resources: {{limits: {{memory: {limit}}}}}"));
+        let mut pod = world.pod(&format!("{{command: [x]{resources}}}"));
+        let volume = json!([{ "name": "m", "emptyDir": { "medium": "Memory", "sizeLimit": size } }]);
+        pod.spec.as_mut().unwrap().volumes = serde_json::from_value(volume).unwrap();
+        let resolved = resolve(world.inputs(&pod)).unwrap();
+        assert_eq!(resolved.spec.memory_volumes[0].bytes_max, expected, "{size} {limit:?}");
+    }
 }
 
 #[test]

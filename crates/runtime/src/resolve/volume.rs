@@ -12,8 +12,9 @@ use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, HostPathVolumeSource, Vol
 use super::{
     Blocked, Inputs,
     payload::{self, FILE_MODE, Source},
-    pod_dir,
+    pod_dir, roles,
 };
+use crate::spec::Role;
 
 /// A volume of a pod.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,7 +42,10 @@ pub enum Plan {
         bytes_max: Option<u64>,
     },
     /// The directory of a claim, which outlives the pod.
-    Claim,
+    Claim {
+        /// Whether a group that owns the directory owns all in it: `fsGroupChangePolicy: OnRootMismatch`.
+        only_on_mismatch: bool,
+    },
     /// Something that is on the host.
     HostPath(HostPathKind),
     /// Files, all of which change at once when they change.
@@ -51,7 +55,7 @@ pub enum Plan {
 /// What a host path must be: `hostPath.type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostPathKind {
-    /// Nothing is checked.
+    /// Nothing is checked; a directory is made if there is nothing, which container runtimes do when they mount it.
     Unset,
     /// A directory, which is created if there is nothing.
     DirectoryOrCreate,
@@ -100,7 +104,7 @@ fn plan(inputs: &Inputs<'_>, volume: &api::Volume, gid: Option<u32>) -> Result<V
     let planned =
         |source, read_only, plan| Volume { name: volume.name.clone(), source, read_only, gid, plan };
     if let Some(empty) = &volume.empty_dir {
-        return Ok(planned(own, false, empty_dir(empty)?));
+        return Ok(planned(own, false, empty_dir(inputs, empty)?));
     }
     if let Some(host) = &volume.host_path {
         let kind = host_path_kind(host)?;
@@ -108,13 +112,14 @@ fn plan(inputs: &Inputs<'_>, volume: &api::Volume, gid: Option<u32>) -> Result<V
     }
     if let Some(wanted) = &volume.persistent_volume_claim {
         let source = inputs.node.volumes_dir.join(claim_directory(inputs, &wanted.claim_name)?);
-        return Ok(planned(source, wanted.read_only == Some(true), Plan::Claim));
+        let only_on_mismatch = changes_on_mismatch(inputs);
+        return Ok(planned(source, wanted.read_only == Some(true), Plan::Claim { only_on_mismatch }));
     }
     let files = files(inputs, volume)?;
     Ok(planned(own, true, Plan::Files(payload::combine(files)?)))
 }
 
-fn empty_dir(empty: &EmptyDirVolumeSource) -> Result<Plan, String> {
+fn empty_dir(inputs: &Inputs<'_>, empty: &EmptyDirVolumeSource) -> Result<Plan, String> {
     match empty.medium.as_deref().unwrap_or_default() {
         "" => return Ok(Plan::EmptyDir),
         "Memory" => {}
@@ -122,8 +127,39 @@ fn empty_dir(empty: &EmptyDirVolumeSource) -> Result<Plan, String> {
     }
     let limit = empty.size_limit.as_ref().map(|limit| limit.0.parse::<Quantity>());
     let limit = limit.transpose().map_err(|error| format!("sizeLimit: {error}"))?;
-    let bytes = limit.and_then(|limit| u64::try_from(limit.value()).ok()).filter(|&bytes| bytes > 0);
-    Ok(Plan::Memory { bytes_max: bytes })
+    // The kubelet's rule: what is set counts if it is less than what the pod can use.
+    let limits = [limit, memory_limit(inputs), node_memory(inputs)];
+    let bytes = limits.into_iter().flatten().filter_map(|limit| u64::try_from(limit.value()).ok());
+    Ok(Plan::Memory { bytes_max: bytes.filter(|&bytes| bytes > 0).min() })
+}
+
+/// What a pod's containers may use of memory together; nothing if one of them has no limit.
+fn memory_limit(inputs: &Inputs<'_>) -> Option<Quantity> {
+    let spec = inputs.pod.spec.as_ref()?;
+    let limit = |container: &api::Container| {
+        container.resources.as_ref()?.limits.as_ref()?.get("memory")?.0.parse::<Quantity>().ok()
+    };
+    let (mut beside, mut init, mut sum) = (Quantity::ZERO, Quantity::ZERO, Quantity::ZERO);
+    for (role, container) in roles(spec) {
+        let own = limit(container)?;
+        match role {
+            Role::Sidecar => beside = beside.saturating_add(own),
+            Role::Init => init = init.max(beside.saturating_add(own)),
+            Role::Regular => sum = sum.saturating_add(own),
+        }
+    }
+    Some(init.max(sum.saturating_add(beside)))
+}
+
+/// The memory that the node has for pods.
+fn node_memory(inputs: &Inputs<'_>) -> Option<Quantity> {
+    let node: api::Node = inputs.snapshot.decode("", &inputs.node.name)?;
+    node.status?.allocatable?.get("memory")?.0.parse().ok()
+}
+
+fn changes_on_mismatch(inputs: &Inputs<'_>) -> bool {
+    let security = inputs.pod.spec.as_ref().and_then(|spec| spec.security_context.as_ref());
+    security.and_then(|security| security.fs_group_change_policy.as_deref()) == Some("OnRootMismatch")
 }
 
 fn host_path_kind(host: &HostPathVolumeSource) -> Result<HostPathKind, String> {

@@ -7,6 +7,8 @@ fn volume(source: PathBuf, plan: Plan) -> Volume {
     Volume { name: "v".into(), source, read_only: false, gid: None, plan }
 }
 
+const CLAIM: Plan = Plan::Claim { only_on_mismatch: false };
+
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }
@@ -21,11 +23,11 @@ fn directories_are_made_once_for_everybody() {
         fs::write(path.join("file"), "").unwrap();
     }
     let claim = dir.path().join("volumes/claim");
-    make(&volume(claim.clone(), Plan::Claim), Timestamp::UNIX_EPOCH).unwrap();
+    make(&volume(claim.clone(), CLAIM), Timestamp::UNIX_EPOCH).unwrap();
     assert_eq!((mode(&claim), mode(claim.parent().unwrap())), (0o777, 0o700));
     // Whoever uses the claim may have changed it.
     fs::set_permissions(&claim, Permissions::from_mode(0o750)).unwrap();
-    make(&volume(claim.clone(), Plan::Claim), Timestamp::UNIX_EPOCH).unwrap();
+    make(&volume(claim.clone(), CLAIM), Timestamp::UNIX_EPOCH).unwrap();
     assert_eq!(mode(&claim), 0o750);
 }
 
@@ -51,7 +53,6 @@ fn host_paths_are_checked() {
         assert_eq!(check(path, kind), Ok(()), "{kind:?}");
     }
     for (path, kind, expected) in [
-        (&none, Unset, "does not exist"),
         (&none, Directory, "does not exist"),
         (&none, Socket, "does not exist"),
         (&file, Directory, "is not a directory"),
@@ -107,7 +108,7 @@ fn a_group_owns_the_volumes_it_is_given() {
     let gid = rustix::process::getgid().as_raw();
     let dir = tempfile::tempdir().unwrap();
     for (name, plan) in
-        [("disk", Plan::EmptyDir), ("memory", Plan::Memory { bytes_max: None }), ("claim", Plan::Claim)]
+        [("disk", Plan::EmptyDir), ("memory", Plan::Memory { bytes_max: None }), ("claim", CLAIM)]
     {
         let path = dir.path().join(name);
         make(&Volume { gid: Some(gid), ..volume(path.clone(), plan) }, Timestamp::UNIX_EPOCH).unwrap();

@@ -29,7 +29,7 @@ crate::tests![
 ];
 
 /// A pod that sees one volume at one place.
-fn with(name: &str, script: &str, volume: Value, mount: Value) -> cronlet_object::api::Pod {
+pub fn with(name: &str, script: &str, volume: Value, mount: Value) -> cronlet_object::api::Pod {
     let mut volume = volume;
     volume["name"] = json!("v");
     let mut mount = mount;
@@ -37,7 +37,7 @@ fn with(name: &str, script: &str, volume: Value, mount: Value) -> cronlet_object
     pod(name, script, json!({ "volumes": [volume], "containers": [{ "volumeMounts": [mount] }] }))
 }
 
-fn store_settings(node: &mut Node, greeting: &str) {
+pub fn store_settings(node: &mut Node, greeting: &str) {
     let mut settings = ConfigMap::default();
     settings.metadata.name = Some("settings".into());
     settings.metadata.namespace = Some("default".into());
@@ -46,7 +46,7 @@ fn store_settings(node: &mut Node, greeting: &str) {
 }
 
 /// Runs a pod to its end; its exit code and log.
-fn run(node: &mut Node, pod: &cronlet_object::api::Pod) -> (Option<i32>, String) {
+pub fn run(node: &mut Node, pod: &cronlet_object::api::Pod) -> (Option<i32>, String) {
     let name = pod.metadata.name.clone().unwrap();
     node.create(pod);
     let status = node.end(&name);
@@ -222,6 +222,7 @@ fn a_sub_path_stays_in_its_volume() {
     });
     let message = state(&status).waiting.unwrap().message.unwrap();
     assert!(message.contains("cannot open subPath \"out\""), "{message}");
+    assert!(!message.contains(dir.path().to_str().unwrap()), "the host's paths are not the pod's: {message}");
     node.delete("out", 0);
     node.end("out");
     let (code, _) = run(&mut node, &with("in", "touch /cronlet-test/x/file", volume, mount("new/deep")));

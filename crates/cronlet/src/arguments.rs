@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use cronlet_runtime::{PodNetwork, Subnet};
 
 use crate::{command, limits};
 
@@ -70,6 +71,12 @@ pub struct Up {
     /// How many processes a pod of containers may have at once; 0 for as many as it likes
     #[arg(long, value_name = "COUNT", default_value_t = limits::POD_PIDS_MAX)]
     pub pod_pids_limit: u32,
+    /// Which network pods of containers have that do not say so (annotation cronlet.dev/network)
+    #[arg(long, value_enum, value_name = "NETWORK", default_value_t = NetworkChoice::Host)]
+    pub pod_network: NetworkChoice,
+    /// The addresses of pods whose network is `bridge`: others than any network that this machine is in
+    #[arg(long, value_name = "CIDR", default_value_t = Subnet::DEFAULT)]
+    pub pod_cidr: Subnet,
     /// Keep objects in memory only: they are gone when the node ends
     #[arg(long)]
     pub in_memory: bool,
@@ -79,6 +86,27 @@ pub struct Up {
     /// Print the output of every pod on standard error
     #[arg(long)]
     pub logs: bool,
+}
+
+/// Which network pods of containers have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum NetworkChoice {
+    /// The machine's own
+    Host,
+    /// None but loopback
+    None,
+    /// One of its own, with an address and a way out; needs root
+    Bridge,
+}
+
+impl From<NetworkChoice> for PodNetwork {
+    fn from(choice: NetworkChoice) -> Self {
+        match choice {
+            NetworkChoice::Host => PodNetwork::Host,
+            NetworkChoice::None => PodNetwork::None,
+            NetworkChoice::Bridge => PodNetwork::Bridge,
+        }
+    }
 }
 
 /// What runs pods.

@@ -16,7 +16,7 @@ use cronlet_object::{
     api::{Namespace, ObjectMeta},
 };
 use cronlet_runtime::{
-    Config, ExecRequest, Execution, ImageConfig, Runtime,
+    Config, ExecRequest, Execution, ImageConfig, NetworkConfig, PodNetwork, Runtime,
     logs::{LogError, LogOptions, LogSource},
 };
 use cronlet_server::{Api, Gauge, LogRequest, Pki, PodExec, PodLogs, Pods, Session, Usage, Used, Version};
@@ -48,6 +48,8 @@ pub struct Options {
     pub kubeconfig: Option<PathBuf>,
     /// What runs pods.
     pub runtime: RuntimeChoice,
+    /// Which network pods of containers have.
+    pub network: NetworkConfig,
     /// How many processes a pod of containers may have, if that is bounded.
     pub pod_pids_max: Option<u32>,
     /// Whether objects are kept in memory only.
@@ -80,6 +82,7 @@ pub struct Server {
 pub async fn start(options: &Options) -> anyhow::Result<Server> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     // First of all, since everything else would be in vain: the address and the directory.
+    check_network(options)?;
     let listener = listen(options.listen).await?;
     let address = listener.local_addr()?;
     let directory = DataDir::lock(&options.data_dir)?;
@@ -136,6 +139,22 @@ impl Server {
         drop(task::spawn_blocking(move || self.node.join()).await);
         self.store.close();
     }
+}
+
+/// Pods that are to have a network of their own must be able to.
+fn check_network(options: &Options) -> anyhow::Result<()> {
+    if options.network.default != PodNetwork::Bridge {
+        return Ok(());
+    }
+    if options.runtime != RuntimeChoice::Oci {
+        bail!("--pod-network bridge: only containers have networks of their own\nhint: add `--runtime oci`");
+    }
+    if !rustix::process::geteuid().is_root() {
+        bail!(
+            "--pod-network bridge: only root can make it\nhint: run the node as root, or choose `host` or `none`"
+        );
+    }
+    Ok(())
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -207,6 +226,7 @@ fn runtime(
         node_ip: machine::address(),
         images: (options.runtime == RuntimeChoice::Oci)
             .then(|| ImageConfig { dir: place::images(&options.data_dir), insecure_registries: Vec::new() }),
+        network: options.network,
         pods_max: limits::PODS_MAX,
         pod_pids_max: options.pod_pids_max,
         executable: std::env::current_exe().context("cannot find this program's own file")?,

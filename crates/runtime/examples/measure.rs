@@ -40,6 +40,7 @@ fn main() {
         node_ip: [127, 0, 0, 1].into(),
         executable: std::env::current_exe().unwrap(),
         images: None,
+        network: cronlet_runtime::NetworkConfig::default(),
         pods_max: 10_000,
         pod_pids_max: None,
         clock: Arc::new(WallClock),

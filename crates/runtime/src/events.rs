@@ -10,7 +10,7 @@ use crate::{
     pulls::Pulls,
     spec::ProbeKind,
     state::{self, Condemned, Health, State},
-    status::{EVICTED, MOUNT_FAILED, pod_text, stopped_by_node},
+    status::{EVICTED, MOUNT_FAILED, SANDBOX_FAILED, pod_text, stopped_by_node},
 };
 
 /// An event about a pod or one of its containers.
@@ -315,7 +315,11 @@ fn mount_failures(old: Option<&PodStatus>, new: &PodStatus, events: &mut Vec<Rep
         if told.contains(&message) {
             continue;
         }
-        let reason = if message.starts_with(MOUNT_FAILED) { "FailedMount" } else { "Failed" };
+        let reason = match &message {
+            message if message.starts_with(MOUNT_FAILED) => "FailedMount",
+            message if message.starts_with(SANDBOX_FAILED) => "FailedCreatePodSandBox",
+            _ => "Failed",
+        };
         events.push(note(EventType::Warning, reason, message));
     }
 }

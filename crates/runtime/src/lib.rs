@@ -17,6 +17,7 @@ pub mod lifecycle;
 pub mod limits;
 pub mod logs;
 mod mounts;
+mod network;
 mod probes;
 mod processes;
 mod pulls;
@@ -32,6 +33,7 @@ mod usage;
 mod volumes;
 
 pub use exec::{ExecError, ExecRequest, Execution, Exit, Terminal};
+pub use network::{NetworkConfig, PodNetwork, Subnet, SubnetError};
 pub use runtime::{
     Config, ImageConfig, Report, ReportedEvent, Reporter, Runtime, RuntimeError, layers_in_use,
 };

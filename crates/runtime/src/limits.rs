@@ -79,6 +79,27 @@ pub const MIRROR_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// How much a volume made of API objects may hold, in bytes: the largest Secret or ConfigMap is 1 MiB.
 pub const PROJECTED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// How long the kernel may take to answer a request about networks, in seconds; it answers at once.
+pub const NETLINK_SECONDS_MAX: u64 = 10;
+/// How much the kernel is told at once about networks, in bytes: some ten thousand ports of pods.
+pub const NETLINK_SEND_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How long one answer of the kernel about networks may be, in bytes (its own bound).
+pub const NETLINK_RECEIVE_BYTES_MAX: usize = 32 * 1024;
+
+/// How long a pod's host name may be, in bytes: longer ones are cut (upstream's bound).
+pub const HOSTNAME_BYTES_MAX: usize = 63;
+/// How long it may be together with its domain for the kernel to have it, in bytes (the kernel's bound).
+pub const KERNEL_HOSTNAME_BYTES_MAX: usize = 64;
+
+/// How many servers a pod's `/etc/resolv.conf` names (upstream's bound).
+pub const DNS_SERVERS_MAX: usize = 3;
+/// How many domains it searches (upstream's bound).
+pub const DNS_SEARCHES_MAX: usize = 32;
+/// How long these domains may be together, in bytes (upstream's bound).
+pub const DNS_SEARCH_BYTES_MAX: usize = 2048;
+/// How long one of them may be, in bytes (upstream's bound).
+pub const DNS_NAME_BYTES_MAX: usize = 253;
+
 /// How many images are pulled at once.
 pub const PULLS_MAX: usize = 3;
 

@@ -3,6 +3,7 @@
 //! Pure: what is stored and what the node is go in, a specification and plans for volumes come out.
 
 mod calls;
+mod dns;
 mod downward;
 mod environment;
 mod files;
@@ -10,6 +11,7 @@ mod identity;
 pub(crate) mod ignored;
 mod image;
 mod mounts;
+pub(crate) mod network;
 mod payload;
 pub(crate) mod pull_secret;
 mod storage;
@@ -17,6 +19,7 @@ mod volume;
 
 use std::{
     collections::HashMap,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -25,13 +28,17 @@ use cronlet_image::Image;
 use cronlet_object::{Snapshot, api};
 use jiff::{SignedDuration, Timestamp};
 
+pub(crate) use self::dns::resolv_conf_elsewhere;
+pub(crate) use self::files::hosts_file;
 pub use self::identity::Users;
 pub use self::image::ImageState;
 pub use self::volume::{FileEntry, HostPathKind, Plan, Volume};
 use crate::{
     logs::files as log_files,
     mounts::TERMINATION_MESSAGE_PATH,
-    spec::{self, Container, Handler, Identity, MemoryVolume, Pod, RestartPolicy, Role, Sandbox},
+    network::PodNetwork,
+    spec::{self, Attachment, Container, Handler, Identity, MemoryVolume, Pod, RestartPolicy, Role, Sandbox},
+    status::SANDBOX_FAILED,
 };
 
 /// What everything is resolved against.
@@ -45,8 +52,18 @@ pub struct Inputs<'a> {
     pub node: &'a NodeFacts,
     /// The images that its containers name, by those names; nothing if it runs as processes of the host.
     pub images: Option<&'a HashMap<String, ImageState>>,
+    /// How it is connected with the node's bridge, if it is to be.
+    pub attachment: Option<&'a Attachment>,
     /// When the pod was first seen by this node: `status.startTime`.
     pub start_time: Timestamp,
+}
+
+impl Inputs<'_> {
+    /// The pod's address: its own, or the node's.
+    fn pod_ip(&self) -> String {
+        let own = self.attachment.map(|attachment| attachment.address);
+        own.as_ref().map_or_else(|| self.node.ip.clone(), Ipv4Addr::to_string)
+    }
 }
 
 /// The node, as far as pods can tell.
@@ -54,7 +71,7 @@ pub struct Inputs<'a> {
 pub struct NodeFacts {
     /// Its name.
     pub name: String,
-    /// Its address, which is that of its pods, too.
+    /// Its address, which is that of its pods, too, unless they have their own.
     pub ip: String,
     /// The machine's host name.
     pub hostname: String,
@@ -70,6 +87,10 @@ pub struct NodeFacts {
     pub hosts: String,
     /// The text of its `/etc/resolv.conf`.
     pub resolv_conf: String,
+    /// The same for pods that are not in its network, where a server on its loopback is nobody's.
+    pub resolv_conf_elsewhere: String,
+    /// Which network pods have that do not say so.
+    pub pod_network: PodNetwork,
     /// How many processes a pod may have at once, if that is bounded.
     pub pod_pids_max: Option<u32>,
 }
@@ -126,12 +147,16 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Resolved, Vec<Blocked>> {
         (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default());
     let mut blocked = Vec::new();
     let mut volumes = volume::plan_all(&inputs, &spec, &mut blocked);
+    let sandbox = sandbox(&inputs, &spec).unwrap_or_else(|why| {
+        blocked.push(sandbox_failed(&why));
+        Sandbox::default()
+    });
     if inputs.images.is_some() {
-        volumes.push(files::network(&inputs, &spec));
+        volumes.push(files::network(&inputs, &spec, &sandbox));
     }
     let mut containers = Vec::new();
     for (role, container) in roles(&spec) {
-        match resolve_container(&inputs, &spec, container, role, &volumes) {
+        match resolve_container(&inputs, &spec, (role, container), &volumes, &sandbox) {
             Ok(resolved) => containers.push(resolved),
             Err(why) => blocked.push(why),
         }
@@ -151,7 +176,7 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Resolved, Vec<Blocked>> {
     let pod = Pod {
         version: spec::VERSION,
         handler: if inputs.images.is_some() { Handler::Oci } else { Handler::Process },
-        sandbox: sandbox(&inputs, &spec),
+        sandbox,
         log_dir,
         log_links_dir: log_files::links_dir(log_root),
         namespace,
@@ -203,9 +228,9 @@ fn memory_volume(volume: &Volume) -> Option<MemoryVolume> {
 fn resolve_container(
     inputs: &Inputs<'_>,
     spec: &api::PodSpec,
-    container: &api::Container,
-    role: Role,
+    (role, container): (Role, &api::Container),
     volumes: &[Volume],
+    sandbox: &Sandbox,
 ) -> Result<Container, Blocked> {
     let refuse =
         |reason| move |message| Blocked::Container { container: container.name.clone(), reason, message };
@@ -227,7 +252,7 @@ fn resolve_container(
     let message_path = container.termination_message_path.as_deref().filter(|path| !path.is_empty());
     let message_path = Path::new("/").join(message_path.unwrap_or(TERMINATION_MESSAGE_PATH));
     let policy = container.termination_message_policy.as_deref();
-    let host = calls::default_host(inputs, sandbox(inputs, spec).no_network);
+    let host = calls::default_host(inputs, sandbox.no_network);
     let [post_start, pre_stop] = calls::hooks(container, &host);
     Ok(Container {
         name: container.name.clone(),
@@ -307,16 +332,24 @@ fn identity(
     Ok((identity, home))
 }
 
-/// Annotation of a pod: `none` for no network but loopback.
-const NETWORK: &str = "cronlet.dev/network";
-
-fn sandbox(inputs: &Inputs<'_>, spec: &api::PodSpec) -> Sandbox {
+/// What the containers of a pod share, or why it cannot be made. Processes of the host share nothing.
+fn sandbox(inputs: &Inputs<'_>, spec: &api::PodSpec) -> Result<Sandbox, String> {
     if inputs.images.is_none() {
-        return Sandbox::default();
+        return Ok(Sandbox::default());
     }
-    let network = inputs.pod.metadata.annotations.as_ref().and_then(|all| all.get(NETWORK));
-    let own = (!environment::has_hosts_name(spec)).then(|| environment::hostname(inputs, spec));
-    Sandbox { hostname: own, no_network: network.is_some_and(|network| network == "none") }
+    let network = network::of_pod(inputs.pod, inputs.node.pod_network)?;
+    let own = (!environment::has_hosts_name(spec)).then(|| network::kernel_hostname(inputs.pod, spec));
+    let bridge = inputs.attachment.filter(|_| network == PodNetwork::Bridge);
+    Ok(Sandbox {
+        hostname: own.transpose()?,
+        no_network: network == PodNetwork::None,
+        bridge: bridge.cloned(),
+    })
+}
+
+/// Why a pod has no network or no host name, as the kubelet tells it.
+pub(crate) fn sandbox_failed(why: &str) -> Blocked {
+    Blocked::Volume { volume: String::new(), message: format!("{SANDBOX_FAILED}: {why}") }
 }
 
 /// Relative paths start from the root, as in a container.

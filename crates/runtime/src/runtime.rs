@@ -39,9 +39,13 @@ use crate::{
     fork_server::ForkServer,
     limits,
     logs::{self, Logs},
-    resolve::{NodeFacts, Users, pod_dir},
+    network::{Network, NetworkConfig},
+    resolve::{self, NodeFacts, Users, pod_dir},
     usage::{self, Usage},
 };
+
+/// Where systemd-resolved says whom it asks itself.
+const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
 
 /// What a node's runtime works with.
 pub struct Config {
@@ -51,13 +55,15 @@ pub struct Config {
     pub log_root: PathBuf,
     /// The node's name.
     pub node_name: String,
-    /// The node's address, which is that of its pods.
+    /// The node's address, which is that of its pods unless they have their own.
     pub node_ip: IpAddr,
     /// This program's file, which is executed as a fork server. Its `main` begins with
     /// [`crate::fork_server::main_if_requested`].
     pub executable: PathBuf,
     /// Where the images of pods are; nothing if pods run as processes of the host.
     pub images: Option<ImageConfig>,
+    /// Which network pods of containers have.
+    pub network: NetworkConfig,
     /// How many pods run at once; further ones stay Pending until one has ended.
     pub pods_max: usize,
     /// How many processes a pod of containers may have at once, if that is bounded: the kubelet's `podPidsLimit`.
@@ -119,6 +125,7 @@ struct Shared {
     watcher: Watcher,
     queue: Arc<Queue>,
     images: Option<Arc<Images>>,
+    network: Network,
 }
 
 /// Runs the pods of this node. When it is dropped its threads end, and the pods run on.
@@ -133,6 +140,8 @@ impl Runtime {
     /// # Errors
     /// If the directories cannot be made, or the threads not be started.
     pub fn new(config: Config, report: Reporter) -> Result<Self, RuntimeError> {
+        // Without these files, pods have none either.
+        let resolv_conf = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
         let facts = NodeFacts {
             name: config.node_name,
             ip: config.node_ip.to_string(),
@@ -141,12 +150,18 @@ impl Runtime {
             volumes_dir: config.data_dir.join("volumes"),
             log_root: config.log_root,
             users: users(),
-            // Without these files, pods have none either.
             hosts: fs::read_to_string("/etc/hosts").unwrap_or_default(),
-            resolv_conf: fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
+            resolv_conf_elsewhere: resolve::resolv_conf_elsewhere(
+                &resolv_conf,
+                &fs::read_to_string(RESOLVED).unwrap_or_default(),
+            ),
+            resolv_conf,
+            pod_network: config.network.default,
             pod_pids_max: config.pod_pids_max,
         };
         make_dirs(&facts)?;
+        let network =
+            Network::open(config.network, config.images.is_some(), &config.data_dir, &facts.pods_dir);
         let watcher =
             Watcher::new().map_err(|source| RuntimeError::System { step: "watch shims", source })?;
         let queue = Arc::new(Queue::new(config.pods_max));
@@ -155,7 +170,7 @@ impl Runtime {
         let clock = config.clock;
         let images = config.images.map(|images| Images::open(images, clock.clone())).transpose()?;
         let (images, orders) = images.map(|(images, orders)| (Arc::new(images), orders)).unzip();
-        let shared = Arc::new(Shared { facts, fork_server, clock, report, watcher, queue, images });
+        let shared = Arc::new(Shared { facts, fork_server, clock, report, watcher, queue, images, network });
         let mut runtime = Runtime { shared, threads: Vec::new() };
         let workers = thread::available_parallelism().map_or(2, usize::from).clamp(2, limits::WORKERS_MAX);
         for _ in 0..workers {
@@ -181,6 +196,7 @@ impl Runtime {
 
     /// Finds the pods that an earlier server left. Those that are not in the snapshot any more are ended and removed.
     pub fn adopt(&self, snapshot: &Snapshot) {
+        self.shared.queue.tell_names();
         let mut left = directory::uids(&self.shared.facts.pods_dir);
         for pod in snapshot.list(Kind::Pod) {
             if left.remove(&*pod.meta().uid) {
@@ -291,6 +307,7 @@ fn work(shared: &Shared) {
                 shared.queue.done(&uid, pod, outcome);
             }
             Task::RemoveDir(path) => directory::remove_dir(&path),
+            Task::TellNames => shared.network.tell_names(),
         }
     }
 }

@@ -103,13 +103,13 @@ fn open_up(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives the shim what the containers of its pod share: a host's name, and a network if they are to have none.
+/// Gives the shim what the containers of its pod share: a host's name, and an empty network unless they have the node's.
 ///
 /// # Errors
 /// If the kernel does not grant the namespaces.
 pub(crate) fn share(pod: &Pod) -> io::Result<()> {
     let mut flags = UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
-    flags.set(UnshareFlags::NEWNET, pod.sandbox.no_network);
+    flags.set(UnshareFlags::NEWNET, pod.sandbox.no_network || pod.sandbox.bridge.is_some());
     let (uid, gid) = (geteuid(), getegid());
     if !uid.is_root() {
         flags |= UnshareFlags::NEWUSER;

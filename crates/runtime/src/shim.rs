@@ -20,6 +20,7 @@ use crate::{
     clock,
     journal::{self, Event},
     spec,
+    status::SANDBOX_FAILED,
 };
 
 /// Why a shim cannot do its work.
@@ -35,6 +36,9 @@ enum ShimError {
         newest = spec::VERSION
     )]
     Version(u32),
+    /// The pod cannot have its network.
+    #[error("{SANDBOX_FAILED}: {0}")]
+    Network(String),
     /// A system call failed without which there is no shim.
     #[error("cannot {step}: {source}")]
     System {

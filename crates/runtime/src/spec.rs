@@ -1,6 +1,6 @@
 //! What a shim is told of its pod, with everything resolved: the first record of the pod's journal.
 
-use std::path::PathBuf;
+use std::{fmt, net::Ipv4Addr, path::PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,77 @@ pub struct Sandbox {
     pub hostname: Option<String>,
     /// Whether they have no network but loopback.
     pub no_network: bool,
+    /// Their network of their own, if they have one with a way out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bridge: Option<Attachment>,
+}
+
+/// How a pod is connected with the node's bridge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// The bridge's name.
+    pub bridge: String,
+    /// The name of the interface on the bridge's side.
+    pub interface: String,
+    /// The pod's address.
+    pub address: Ipv4Addr,
+    /// The bridge's, through which the pod reaches all else.
+    pub gateway: Ipv4Addr,
+    /// The length of the subnet's prefix, in bits.
+    pub prefix_bits: u8,
+    /// The name by which others of its subdomain find it.
+    pub hostname: String,
+    /// `spec.subdomain`, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subdomain: Option<String>,
+    /// The ports of the node that lead to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<HostPort>,
+}
+
+/// A port of the node that leads to a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostPort {
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// The address of the node that it is on; all if absent.
+    pub host_ip: Option<Ipv4Addr>,
+    /// The port of the node.
+    pub host_port: u16,
+    /// The port of the pod.
+    pub port: u16,
+}
+
+impl HostPort {
+    /// Whether both cannot be had at once.
+    pub fn collides_with(&self, other: &HostPort) -> bool {
+        let same_address = match (self.host_ip, other.host_ip) {
+            (Some(one), Some(other)) => one == other,
+            _ => true,
+        };
+        same_address && self.protocol == other.protocol && self.host_port == other.host_port
+    }
+}
+
+/// A protocol that has ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// SCTP.
+    Sctp,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Protocol::Tcp => "TCP",
+            Protocol::Udp => "UDP",
+            Protocol::Sctp => "SCTP",
+        })
+    }
 }
 
 /// What runs the containers of a pod.

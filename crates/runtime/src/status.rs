@@ -27,7 +27,7 @@ pub struct Observed<'a> {
     pub run: Option<(&'a spec::Pod, &'a State)>,
     /// What keeps it from being started.
     pub blocked: &'a [Blocked],
-    /// The address of the node, which is that of its pods.
+    /// The address of the node, which is that of its pods unless they have their own.
     pub node_ip: &'a str,
     /// When the node first saw the pod.
     pub start_time: Timestamp,
@@ -87,9 +87,13 @@ pub fn pod_status(observed: Observed<'_>) -> PodStatus {
     status.host_ip = Some(ip());
     status.host_ips = Some(vec![HostIP { ip: ip() }]);
     // It does not change any more, whatever becomes of the node's.
-    if observed.run.is_some() && status.pod_ip.as_deref().is_none_or(str::is_empty) {
-        status.pod_ip = Some(ip());
-        status.pod_ips = Some(vec![PodIP { ip: ip() }]);
+    if let Some((spec, _)) = observed.run
+        && status.pod_ip.as_deref().is_none_or(str::is_empty)
+    {
+        let own = spec.sandbox.bridge.as_ref().map(|bridge| bridge.address.to_string());
+        let ip = own.unwrap_or_else(ip);
+        status.pod_ips = Some(vec![PodIP { ip: ip.clone() }]);
+        status.pod_ip = Some(ip);
     }
     status
 }
@@ -319,6 +323,9 @@ pub(crate) fn volume_message(volume: &str, message: &str) -> String {
         format!("{MOUNT_FAILED} for volume {volume:?} : {message}")
     }
 }
+
+/// How the kubelet begins to say that a pod cannot have its network or its host name.
+pub(crate) const SANDBOX_FAILED: &str = "Failed to create pod sandbox";
 
 /// How the kubelet begins to say that a volume cannot be mounted.
 pub(crate) const MOUNT_FAILED: &str = "MountVolume.SetUp failed";

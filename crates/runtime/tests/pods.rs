@@ -21,6 +21,9 @@ mod hostile;
 #[path = "pods/lives.rs"]
 mod lives;
 
+#[path = "pods/network.rs"]
+mod network;
+
 #[path = "pods/outputs.rs"]
 mod outputs;
 
@@ -63,7 +66,7 @@ fn main() -> ExitCode {
     if servers::has_namespaces() {
         all.extend([storage::TESTS, volumes::TESTS].concat());
         if containers::has_busybox() {
-            all.extend([containers::TESTS, hostile::TESTS, rights::TESTS].concat());
+            all.extend([containers::TESTS, hostile::TESTS, network::TESTS, rights::TESTS].concat());
         } else {
             println!(
                 "the tests of containers are not run: there is no /bin/busybox (Debian's busybox-static)"

@@ -13,6 +13,7 @@ use std::{
 
 use anyhow::{Context, anyhow, bail};
 use clap::{ArgGroup, Args};
+use cronlet_runtime::NetworkConfig;
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -176,6 +177,7 @@ async fn node_for(arguments: &Run) -> anyhow::Result<(Client, Option<(Server, Te
         listen: ([127, 0, 0, 1], 0).into(),
         kubeconfig: None,
         runtime: arguments.runtime,
+        network: NetworkConfig::default(),
         pod_pids_max: Some(limits::POD_PIDS_MAX),
         in_memory: true,
     };

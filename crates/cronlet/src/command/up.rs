@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::bail;
 use cronlet_object::Clock;
+use cronlet_runtime::NetworkConfig;
 use jiff::{Timestamp, tz::TimeZone};
 use tokio::select;
 
@@ -41,6 +42,7 @@ pub fn run(up: &Up) -> anyhow::Result<ExitCode> {
         listen: up.listen,
         kubeconfig: up.kubeconfig.clone(),
         runtime: up.runtime,
+        network: NetworkConfig { default: up.pod_network.into(), subnet: up.pod_cidr },
         pod_pids_max: Some(up.pod_pids_limit).filter(|limit| *limit > 0),
         in_memory: up.in_memory,
     };

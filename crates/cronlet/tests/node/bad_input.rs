@@ -127,6 +127,21 @@ fn a_node_that_cannot_start_says_why() {
     let foreign = up(&["--listen", "192.0.2.1:99", "--data-dir", elsewhere.to_str().unwrap()]);
     assert!(foreign.contains("hint: the address must be one of this machine's own"), "{foreign}");
 
+    let processes = up(&[
+        "--listen",
+        "127.0.0.1:0",
+        "--data-dir",
+        elsewhere.to_str().unwrap(),
+        "--pod-network",
+        "bridge",
+        "--runtime",
+        "process",
+    ]);
+    assert!(processes.contains("hint: add `--runtime oci`"), "{processes}");
+    let output = Command::new(CRONLET).args(["up", "--pod-cidr", "10.0.0.1/24"]).output().unwrap();
+    let bits = text(&output.stderr);
+    assert!(output.status.code() == Some(2) && bits.contains("write 10.0.0.0/24"), "{bits}");
+
     let file = node.file("file", "");
     let not_a_directory = up(&["--listen", "127.0.0.1:0", "--data-dir", &file]);
     assert!(not_a_directory.contains(&file), "{not_a_directory}");

@@ -14,7 +14,7 @@ use crate::spec::{Call, HttpGet, Probe, ProbeKind};
 /// Who probes and hooks of a pod ask unless they name a host: the pod's address. One without a network has none, but
 /// its shim can reach it where it is.
 pub(super) fn default_host(inputs: &Inputs<'_>, no_network: bool) -> String {
-    if no_network { "127.0.0.1".to_owned() } else { inputs.node.ip.clone() }
+    if no_network { "127.0.0.1".to_owned() } else { inputs.pod_ip() }
 }
 
 /// The hooks of a container: `postStart` and `preStop`.

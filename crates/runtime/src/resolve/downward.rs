@@ -20,7 +20,8 @@ pub(super) fn field(inputs: &Inputs<'_>, path: &str) -> Result<String, String> {
         "metadata.annotations" => Ok(lines(metadata.annotations.as_ref())),
         "spec.nodeName" => Ok(inputs.node.name.clone()),
         "spec.serviceAccountName" => text(spec.and_then(|spec| spec.service_account_name.as_ref())),
-        "status.hostIP" | "status.hostIPs" | "status.podIP" | "status.podIPs" => Ok(inputs.node.ip.clone()),
+        "status.hostIP" | "status.hostIPs" => Ok(inputs.node.ip.clone()),
+        "status.podIP" | "status.podIPs" => Ok(inputs.pod_ip()),
         _ => match subscript(path) {
             Some(("metadata.labels", key)) => {
                 text(metadata.labels.as_ref().and_then(|labels| labels.get(key)))

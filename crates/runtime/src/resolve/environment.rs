@@ -6,13 +6,10 @@ use cronlet_object::{
 };
 use k8s_openapi::api::core::v1::{EnvFromSource, EnvVarSource};
 
-use super::{Inputs, downward};
+use super::{Inputs, downward, network};
 
 /// Where programs are searched for unless the container says otherwise: the default of container runtimes.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// A host name's length, in bytes, that a pod's name is cut to.
-const HOSTNAME_BYTES_MAX: usize = 63;
 
 /// Environment variables in the order of their first definition.
 type Variables = Vec<(String, String)>;
@@ -114,15 +111,13 @@ pub(super) fn has_hosts_name(spec: &api::PodSpec) -> bool {
     spec.host_network == Some(true)
 }
 
-/// The pod's host name: its `hostname` or its name, cut to what a host name may be, unless it has the machine's.
+/// The pod's host name, unless it has the machine's.
 pub(super) fn hostname(inputs: &Inputs<'_>, spec: &api::PodSpec) -> String {
     if has_hosts_name(spec) {
         return inputs.node.hostname.clone();
     }
-    let own = spec.hostname.as_deref().filter(|name| !name.is_empty());
-    let name = own.or(inputs.pod.metadata.name.as_deref()).unwrap_or_default();
-    let cut = &name[..name.floor_char_boundary(HOSTNAME_BYTES_MAX)];
-    cut.trim_end_matches(['-', '.']).to_owned()
+    // One that is too long with its domain keeps the pod from being started.
+    network::kernel_hostname(inputs.pod, spec).unwrap_or_else(|_| network::own_hostname(inputs.pod))
 }
 
 fn namespace<'a>(inputs: &Inputs<'a>) -> &'a str {

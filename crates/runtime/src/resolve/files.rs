@@ -1,23 +1,35 @@
 //! The files through which a container with an image finds the network: `/etc/hosts`, `/etc/hostname`,
 //! `/etc/resolv.conf`.
 
-use std::fmt::Write;
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+};
 
 use cronlet_object::api;
 
-use super::{FileEntry, Inputs, Plan, Volume, environment, pod_dir};
-use crate::spec::{Mount, Propagation, ReadOnlyBelow};
+use super::{FileEntry, Inputs, Plan, Volume, dns, environment, network, pod_dir};
+use crate::{
+    network::names_heading,
+    spec::{Mount, Propagation, ReadOnlyBelow, Sandbox},
+};
 
 /// The name of the volume of these files: no volume of a pod can have it.
 const VOLUME: &str = "";
 
+/// Where they are in the pod's directory.
+const DIRECTORY: &str = "etc";
+
 const FILES: [&str; 3] = ["hosts", "hostname", "resolv.conf"];
 
 /// The volume that they are in.
-pub(super) fn network(inputs: &Inputs<'_>, spec: &api::PodSpec) -> Volume {
+pub(super) fn network(inputs: &Inputs<'_>, spec: &api::PodSpec, sandbox: &Sandbox) -> Volume {
     let uid = inputs.pod.metadata.uid.as_deref().unwrap_or_default();
     let hostname = environment::hostname(inputs, spec);
-    let texts = [hosts(inputs, spec), format!("{hostname}\n"), resolv_conf(inputs, spec)];
+    let is_elsewhere = sandbox.bridge.is_some() || sandbox.no_network;
+    let node = inputs.node;
+    let of_node = if is_elsewhere { &node.resolv_conf_elsewhere } else { &node.resolv_conf };
+    let texts = [hosts(inputs, spec, sandbox), format!("{hostname}\n"), dns::resolv_conf(of_node, spec)];
     let file = |(name, text): (&str, String)| FileEntry {
         path: name.to_owned(),
         data: text.into_bytes(),
@@ -25,7 +37,7 @@ pub(super) fn network(inputs: &Inputs<'_>, spec: &api::PodSpec) -> Volume {
     };
     Volume {
         name: VOLUME.to_owned(),
-        source: pod_dir(&inputs.node.pods_dir, uid).join("etc"),
+        source: pod_dir(&inputs.node.pods_dir, uid).join(DIRECTORY),
         read_only: false,
         gid: None,
         plan: Plan::Files(FILES.into_iter().zip(texts).map(file).collect()),
@@ -36,7 +48,7 @@ pub(super) fn network(inputs: &Inputs<'_>, spec: &api::PodSpec) -> Volume {
 pub(super) fn mount(volumes: &[Volume], mounts: &mut Vec<Mount>) {
     let Some(volume) = volumes.iter().find(|volume| volume.name == VOLUME) else { return };
     for name in FILES {
-        let target = std::path::Path::new("/etc").join(name);
+        let target = Path::new("/etc").join(name);
         if mounts.iter().all(|mount| mount.target != target) {
             mounts.push(Mount {
                 volume: VOLUME.to_owned(),
@@ -51,9 +63,22 @@ pub(super) fn mount(volumes: &[Volume], mounts: &mut Vec<Mount>) {
     }
 }
 
-/// The host's file, as for every pod in the host's network, with the pod's own aliases (the kubelet's form).
-fn hosts(inputs: &Inputs<'_>, spec: &api::PodSpec) -> String {
-    let mut text = format!("# Kubernetes-managed hosts file (host network).\n{}", inputs.node.hosts);
+/// The file of a pod's directory that its containers have as `/etc/hosts`.
+pub(crate) fn hosts_file(pods_dir: &Path, uid: &str) -> PathBuf {
+    pod_dir(pods_dir, uid).join(DIRECTORY).join(FILES[0])
+}
+
+/// The kubelet's form: with an address of its own a pod has its own file, else the host's, and then its own aliases.
+/// The pods of its subdomain come at the end, when the pod is started.
+fn hosts(inputs: &Inputs<'_>, spec: &api::PodSpec, sandbox: &Sandbox) -> String {
+    let mut text = match &sandbox.bridge {
+        Some(bridge) => {
+            let own = network::own_hostname(inputs.pod);
+            let whole = network::domain(inputs.pod, spec).map(|domain| format!("{own}.{domain}\t"));
+            format!("{OWN_HOSTS}{}\t{}{own}\n", bridge.address, whole.unwrap_or_default())
+        }
+        None => format!("# Kubernetes-managed hosts file (host network).\n{}", inputs.node.hosts),
+    };
     let aliases = spec.host_aliases.as_deref().unwrap_or_default();
     if !aliases.is_empty() {
         text.push_str("\n# Entries added by HostAliases.\n");
@@ -63,48 +88,16 @@ fn hosts(inputs: &Inputs<'_>, spec: &api::PodSpec) -> String {
         // Writing to a text does not fail.
         let _ = writeln!(text, "{}\t{names}", alias.ip);
     }
+    if sandbox.bridge.as_ref().is_some_and(|bridge| bridge.subdomain.is_some()) {
+        text.push_str(&names_heading());
+    }
     text
 }
 
-/// The host's file with the pod's additions, or these alone with `dnsPolicy: None`.
-fn resolv_conf(inputs: &Inputs<'_>, spec: &api::PodSpec) -> String {
-    let own = spec.dns_config.clone().unwrap_or_default();
-    let (mut servers, mut searches, mut options) = (Vec::new(), Vec::new(), Vec::new());
-    if spec.dns_policy.as_deref() != Some("None") {
-        for line in inputs.node.resolv_conf.lines() {
-            let mut words = line.split_ascii_whitespace().map(str::to_owned);
-            match words.next().as_deref() {
-                Some("nameserver") => servers.extend(words.next()),
-                Some("search") => searches = words.collect(),
-                Some("options") => options.extend(words),
-                _ => {}
-            }
-        }
-    }
-    servers.extend(own.nameservers.into_iter().flatten());
-    searches.extend(own.searches.into_iter().flatten());
-    for option in own.options.into_iter().flatten() {
-        let name = option.name.unwrap_or_default();
-        let text = option.value.map_or_else(|| name.clone(), |value| format!("{name}:{value}"));
-        options.retain(|known: &String| known.split(':').next() != Some(&name));
-        options.push(text);
-    }
-    let mut text = String::new();
-    for list in [&mut servers, &mut searches] {
-        let mut seen = std::collections::HashSet::new();
-        list.retain(|entry| seen.insert(entry.clone()));
-    }
-    if !searches.is_empty() {
-        let _ = writeln!(text, "search {}", searches.join(" "));
-    }
-    for server in servers {
-        let _ = writeln!(text, "nameserver {server}");
-    }
-    if !options.is_empty() {
-        let _ = writeln!(text, "options {}", options.join(" "));
-    }
-    text
-}
+/// How the file of a pod with an address of its own begins.
+const OWN_HOSTS: &str = "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost \
+                         ip6-loopback\nfe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\n\
+                         fe00::2\tip6-allrouters\n";
 
 #[cfg(test)]
 mod tests;

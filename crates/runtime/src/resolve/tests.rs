@@ -29,6 +29,8 @@ impl World {
             users: Users::new(0, 0, vec![0], passwd),
             hosts: String::new(),
             resolv_conf: String::new(),
+            resolv_conf_elsewhere: String::new(),
+            pod_network: PodNetwork::Host,
             pod_pids_max: Some(4096),
         };
         World { snapshot: Snapshot::default(), facts }
@@ -41,6 +43,7 @@ impl World {
             node: &self.facts,
             start_time: Timestamp::UNIX_EPOCH,
             images: None,
+            attachment: None,
         }
     }
 

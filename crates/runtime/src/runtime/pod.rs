@@ -87,6 +87,9 @@ impl Pod {
             self.open(site);
         }
         let happened = self.listen(site);
+        if self.run.as_ref().is_some_and(|run| run.state.finished.is_some()) {
+            release_network(site);
+        }
         if wanted.removed {
             return self.remove(site);
         }
@@ -120,7 +123,14 @@ impl Pod {
                 }
                 if let (Some(snapshot), Some(_)) = (&snapshot, &self.link) {
                     refresh_volumes(
-                        Inputs { pod: &pod, snapshot, node: &site.shared.facts, images: None, start_time },
+                        Inputs {
+                            pod: &pod,
+                            snapshot,
+                            node: &site.shared.facts,
+                            images: None,
+                            attachment: None,
+                            start_time,
+                        },
                         site.now,
                     );
                 }
@@ -193,7 +203,9 @@ impl Pod {
                 Err(error) => tracing::warn!(uid = %site.uid, %error, "cannot read the pod's journal"),
             }
             if let Some(message) = &run.state.gave_up {
-                self.blocked = vec![not_about_a_volume(format!("the pod's shim gave up: {message}"))];
+                let is_known = message.starts_with(status::SANDBOX_FAILED);
+                let why = if is_known { "" } else { "the pod's shim gave up: " };
+                self.blocked = vec![not_about_a_volume(format!("{why}{message}"))];
                 run.progress = false;
             } else if closed && !run.progress {
                 self.blocked =
@@ -223,6 +235,7 @@ impl Pod {
             return Outcome::Known;
         }
         self.release(site);
+        release_network(site);
         site.shared.images.iter().for_each(|images| images.forget(site.uid));
         if let Some(run) = &self.run {
             // If its shim has died, its containers have, too; but not what they started in turn.
@@ -257,8 +270,13 @@ impl Pod {
             .as_ref()
             .map(|images| images.of_pod(site.uid, pod, &snapshot, &mut self.pulls));
         let node = &site.shared.facts;
-        match resolve::resolve(Inputs { pod, snapshot: &snapshot, node, images: images.as_ref(), start_time })
-        {
+        // Processes of the host have the host's network.
+        let attachment = images.as_ref().map_or(Ok(None), |_| site.shared.network.attach(site.uid, pod));
+        let resolved = attachment.map_err(|why| vec![resolve::sandbox_failed(&why)]).and_then(|attachment| {
+            let (images, attachment) = (images.as_ref(), attachment.as_ref());
+            resolve::resolve(Inputs { pod, snapshot: &snapshot, node, images, attachment, start_time })
+        });
+        match resolved {
             Err(blocked) => {
                 self.blocked = blocked;
                 self.unstarted = images.is_some().then_some(snapshot);
@@ -273,6 +291,9 @@ impl Pod {
                 }
             }
         }
+        if self.run.is_none() {
+            release_network(site);
+        }
     }
 
     fn launch(&mut self, site: Site<'_>, pod: &api::Pod, resolved: Resolved) -> Result<(), Blocked> {
@@ -282,6 +303,9 @@ impl Pod {
         for volume in &volumes {
             volumes::make(volume, site.now)
                 .map_err(|message| Blocked::Volume { volume: volume.name.clone(), message })?;
+        }
+        if site.shared.network.publish(site.uid).map_err(|why| resolve::sandbox_failed(&why))? {
+            site.shared.queue.tell_names();
         }
         directory::begin_journal(site.dir, spec.clone(), pod, site.now).map_err(failed)?;
         let mut journal = journal::Reader::open(site.dir).map_err(failed)?;
@@ -298,7 +322,14 @@ impl Pod {
         run.progress = false;
         // Another one may have been faster: the last that an earlier server started.
         let connected = Link::connect(site.dir, &run.journal, site.uid, &site.shared.watcher);
-        match connected.ok().flatten().map_or_else(|| start_shim(site, stop), Ok) {
+        let has_bridge = run.spec.sandbox.bridge.is_some();
+        let start = || {
+            if has_bridge {
+                site.shared.network.prepare().map_err(|why| resolve::sandbox_failed(&why))?;
+            }
+            start_shim(site, stop)
+        };
+        match connected.ok().flatten().map_or_else(start, Ok) {
             Ok(link) => {
                 self.link = Some(link);
                 self.blocked.clear();
@@ -307,6 +338,13 @@ impl Pod {
             }
             Err(blocked) => self.blocked = vec![blocked],
         }
+    }
+}
+
+/// Takes back the address of a pod that does not run.
+fn release_network(site: Site<'_>) {
+    if site.shared.network.release(site.uid) {
+        site.shared.queue.tell_names();
     }
 }
 

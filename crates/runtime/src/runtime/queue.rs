@@ -38,6 +38,8 @@ pub(super) enum Task {
     Look(Box<Turn>),
     /// Remove a directory that nothing uses any more.
     RemoveDir(PathBuf),
+    /// Tell pods of others of their subdomains.
+    TellNames,
 }
 
 /// A pod that is with a worker.
@@ -65,6 +67,8 @@ struct Table {
     waiting: VecDeque<Waiting>,
     /// Pods that may not start before others have ended, in the order in which they asked.
     starting: VecDeque<Arc<str>>,
+    /// Whether it waits that pods are told of others.
+    names_due: bool,
     /// Whether all pods are to end, those included that are not known yet.
     stopping: bool,
     closed: bool,
@@ -73,6 +77,7 @@ struct Table {
 enum Waiting {
     Pod(Arc<str>),
     Dir(PathBuf),
+    Names,
 }
 
 /// The pods and their turns.
@@ -129,6 +134,15 @@ impl Queue {
         self.filled.notify_one();
     }
 
+    /// Has pods told of others of their subdomains, unless that waits to be done already.
+    pub(super) fn tell_names(&self) {
+        let mut table = self.table();
+        if !std::mem::replace(&mut table.names_due, true) {
+            table.waiting.push_back(Waiting::Names);
+            self.filled.notify_one();
+        }
+    }
+
     fn enqueue(&self, table: &mut Table, uid: &Arc<str>) {
         let Some(entry) = table.entries.get_mut(uid) else { return };
         if entry.pod.is_none() {
@@ -147,6 +161,10 @@ impl Queue {
         loop {
             match table.waiting.pop_front() {
                 Some(Waiting::Dir(path)) => return Some(Task::RemoveDir(path)),
+                Some(Waiting::Names) => {
+                    table.names_due = false;
+                    return Some(Task::TellNames);
+                }
                 Some(Waiting::Pod(_)) if table.closed => {}
                 Some(Waiting::Pod(uid)) => {
                     let Some(entry) = table.entries.get_mut(&uid) else { continue };

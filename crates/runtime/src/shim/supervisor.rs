@@ -31,6 +31,7 @@ use crate::{
     lifecycle::{self, Action},
     limits,
     mounts::{self, Refused},
+    network::link::Plug,
     processes,
     sandbox::{self, cgroup::Cgroup},
     spec::{Handler, Pod},
@@ -91,7 +92,9 @@ impl<'a> Supervisor<'a> {
         set_child_subreaper(Some(getpid())).map_err(|error| system("become a subreaper")(error.into()))?;
         umask(Mode::from_raw_mode(0o022));
         if pod.handler == Handler::Oci {
+            let plug = Plug::of(pod).map_err(ShimError::Network)?;
             sandbox::share(pod).map_err(system("share namespaces with its containers"))?;
+            plug.map_or(Ok(()), Plug::connect).map_err(ShimError::Network)?;
         }
         let mut supervisor = Supervisor {
             dir,

@@ -71,7 +71,7 @@ fn layers() -> Vec<Vec<u8>> {
     header.set_size(busybox.len() as u64);
     header.set_mode(0o755);
     first.append_data(&mut header, "bin/busybox", busybox.as_slice()).unwrap();
-    let names = "sh cat echo ls ps id sleep mount umount unshare hostname touch kill true env pwd dd mkdir wc ip grep head tail rm readlink tty mknod";
+    let names = "sh cat echo ls ps id sleep mount umount unshare hostname touch kill true env pwd dd mkdir wc ip grep head tail rm readlink tty mknod ping nc cp cmp";
     for name in names.split(' ') {
         let mut link = tar::Header::new_gnu();
         link.set_entry_type(tar::EntryType::Symlink);

@@ -15,7 +15,7 @@ use cronlet_object::{
     api::{ContainerState, ContainerStatus, Pod, PodStatus},
 };
 use cronlet_runtime::{
-    Config, Report, ReportedEvent, Runtime,
+    Config, NetworkConfig, Report, ReportedEvent, Runtime,
     logs::{LogOptions, LogSource, Logs},
 };
 use futures_util::StreamExt as _;
@@ -56,6 +56,7 @@ pub fn config(dir: &Path) -> Config {
         node_ip: [127, 0, 0, 1].into(),
         executable: std::env::current_exe().unwrap(),
         images: None,
+        network: NetworkConfig::default(),
         pods_max: 100,
         pod_pids_max: Some(200),
         clock: Arc::new(WallClock),

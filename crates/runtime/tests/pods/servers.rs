@@ -111,7 +111,7 @@ pub fn adopt(dir: &Path, pod: &Pod) -> Node {
 }
 
 /// The process ID of the shim in the first record that says one.
-fn shim_of(dir: &Path, name: &str) -> Pid {
+pub fn shim_of(dir: &Path, name: &str) -> Pid {
     let text = std::fs::read_to_string(journal_of(dir, name)).unwrap();
     let opened = text.lines().rfind(|line| line.contains("\"opened\"")).unwrap();
     let record: serde_json::Value = serde_json::from_str(opened.split_once(' ').unwrap().1).unwrap();
@@ -325,7 +325,7 @@ fn with_volume(script: &str) -> Pod {
 const NOBODY: u32 = 65534;
 
 /// A command that runs this program with no more rights than an ordinary user has, in a directory that is made theirs.
-fn unprivileged(dir: &Path) -> Command {
+pub fn unprivileged(dir: &Path) -> Command {
     if !geteuid().is_root() {
         return this_program();
     }

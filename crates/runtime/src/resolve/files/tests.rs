@@ -5,7 +5,11 @@ use super::*;
 
 /// The pod's files by their names.
 fn texts(world: &World, pod: &api::Pod) -> Vec<(String, String)> {
-    let Plan::Files(files) = network(&world.inputs(pod), pod.spec.as_ref().unwrap()).plan else {
+    texts_in(world, pod, &Sandbox::default())
+}
+
+fn texts_in(world: &World, pod: &api::Pod, sandbox: &Sandbox) -> Vec<(String, String)> {
+    let Plan::Files(files) = network(&world.inputs(pod), pod.spec.as_ref().unwrap(), sandbox).plan else {
         panic!("they are files");
     };
     assert!(files.iter().all(|file| file.mode == 0o644));
@@ -62,4 +66,36 @@ fn names_are_looked_up_as_the_machine_does_unless_the_pod_says_otherwise() {
     assert_eq!(text("Default", &own), added);
     let alone = "search b c\nnameserver 10.0.0.2\nnameserver 10.0.0.3\noptions ndots:5 debug\n";
     assert_eq!(text("None", &own), alone);
+}
+
+#[test]
+fn a_pod_with_an_address_of_its_own_has_the_kubelets_file() {
+    let mut world = World::new();
+    world.network("10.0.0.1 of.the.machine\n", "");
+    let mut pod = world.pod("");
+    let attachment: crate::spec::Attachment = serde_json::from_value(json!({
+        "bridge": "b", "interface": "i", "address": "10.244.0.2", "gateway": "10.244.0.1", "prefix_bits": 24,
+        "hostname": "p",
+    }))
+    .unwrap();
+    let sandbox = |subdomain: Option<&str>| Sandbox {
+        bridge: Some(crate::spec::Attachment {
+            subdomain: subdomain.map(str::to_owned),
+            ..attachment.clone()
+        }),
+        ..Sandbox::default()
+    };
+    let head = "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n\
+                ::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\n\
+                fe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n";
+    assert_eq!(texts_in(&world, &pod, &sandbox(None))[0].1, format!("{head}10.244.0.2\tp\n"));
+    let spec = pod.spec.as_mut().unwrap();
+    spec.subdomain = Some("sub".into());
+    let aliases = json!([{ "ip": "10.0.0.9", "hostnames": ["a", "b.c"] }]);
+    spec.host_aliases = serde_json::from_value(aliases).unwrap();
+    let expected = format!(
+        "{head}10.244.0.2\tp.sub.ns.svc.cluster.local\tp\n\n# Entries added by HostAliases.\n10.0.0.9\ta\tb.c\n\n\
+         # Pods of this subdomain.\n# End of the pods of this subdomain.\n"
+    );
+    assert_eq!(texts_in(&world, &pod, &sandbox(Some("sub")))[0].1, expected);
 }

@@ -26,4 +26,4 @@ pub use reference::{DEFAULT_REGISTRY, Reference};
 pub use registry::{
     Credentials, OnProgress, Progress, Registry, docker_credentials, forget_credentials, keep_credentials,
 };
-pub use store::{Freed, Image, Listed, Store};
+pub use store::{Freed, Image, Listed, StartHold, Store};

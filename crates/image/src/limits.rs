@@ -43,6 +43,8 @@ pub const NAMES_BYTES_MAX: u64 = 16 << 20;
 pub const TRANSFERS_MAX: usize = 2;
 /// Chunks of one download that wait to be written; a chunk is what the network delivers at once.
 pub const DOWNLOAD_QUEUE_CHUNKS_MAX: usize = 64;
+/// How many more connections a download is given when one breaks off, each of which must bring something.
+pub const RESUMPTIONS_MAX: usize = 16;
 /// Longest wait for a connection to a registry, in seconds.
 pub const CONNECT_SECONDS_MAX: u64 = 30;
 /// Longest silence of a registry in the middle of an answer, in seconds.

@@ -12,7 +12,7 @@ use std::{
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use oci_client::{
     Client, RegistryOperation,
-    client::{ClientConfig, ClientProtocol},
+    client::{BlobResponse, ClientConfig, ClientProtocol},
     secrets::RegistryAuth,
 };
 
@@ -22,16 +22,19 @@ use crate::{
     Digest, Error, Image, Reference, Result, Store,
     limits::{
         CONFIG_BYTES_MAX, CONNECT_SECONDS_MAX, DOWNLOAD_QUEUE_CHUNKS_MAX, MANIFEST_BYTES_MAX,
-        SILENCE_SECONDS_MAX, TRANSFERS_MAX,
+        RESUMPTIONS_MAX, SILENCE_SECONDS_MAX, TRANSFERS_MAX,
     },
     manifest::{
         Config, DOCKER_INDEX, DOCKER_MANIFEST, Descriptor, Document, Manifest, OCI_INDEX, OCI_MANIFEST,
     },
-    store::Named,
+    store::{BlobWriter, Named},
 };
 
 const ACCEPTED: &[&str] = &[OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_INDEX];
 const USER_AGENT: &str = concat!("cronlet/", env!("CARGO_PKG_VERSION"));
+
+/// What a connection brings of a blob.
+type Chunks = stream::BoxStream<'static, io::Result<tokio_util::bytes::Bytes>>;
 
 /// How far the transfer of one blob is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -237,12 +240,94 @@ impl Remote {
         if store.has_blob(blob) {
             return Ok(());
         }
-        let opened = self.client.pull_blob_stream(&self.image, blob.digest.as_str()).await;
-        let mut chunks = opened.map_err(|e| explain(&self.reference, e))?.stream;
+        let digest = blob.digest.clone();
+        let begin = async || {
+            let digest = digest.clone();
+            blocking(store, move |store| store.resume_writer(&digest)).await
+        };
+        let writer = begin().await?;
+        let has_part = writer.bytes() > 0;
+        match self.complete(store, blob, writer, on_progress).await {
+            // What was there need not be what was once written: the machine may have lost power.
+            Err(Error::Malformed { .. }) if has_part => {
+                self.complete(store, blob, begin().await?, on_progress).await
+            }
+            completed => completed,
+        }
+    }
+
+    /// Fetches what is missing of a blob, over as many connections as it takes while each brings something, and stores it.
+    async fn complete(
+        &self,
+        store: &Store,
+        blob: &Descriptor,
+        mut writer: BlobWriter,
+        on_progress: &OnProgress,
+    ) -> Result<()> {
+        for left in (0..=RESUMPTIONS_MAX).rev() {
+            let before = writer.bytes();
+            let outcome;
+            (writer, outcome) = self.fetch(store, blob, writer, on_progress).await?;
+            match outcome {
+                // Its digest tells whether it is right.
+                _ if writer.bytes() == blob.size => break,
+                Err(_) if left > 0 && before < writer.bytes() && writer.bytes() < blob.size => {}
+                Err(error) => return Err(error),
+                Ok(()) => break,
+            }
+        }
+        if writer.bytes() != blob.size {
+            writer.discard();
+            let problem = format!("it has not the {} bytes it should have", blob.size);
+            return Err(Error::malformed(format!("blob {} of {}", blob.digest, self.reference), problem));
+        }
+        let expected = blob.digest.clone();
+        blocking(store, move |_| writer.finish(&expected)).await
+    }
+
+    /// What a blob consists of from where its writer is; from its beginning, which the writer is taken back to, if the
+    /// registry does not give parts.
+    async fn open(&self, blob: &Descriptor, writer: &mut BlobWriter) -> Result<Chunks> {
+        let explained = |error| explain(&self.reference, error);
+        let digest = blob.digest.as_str();
+        let rewound = || Error::io(format!("write blob {}", blob.digest));
+        if (1..blob.size).contains(&writer.bytes()) {
+            match self.client.pull_blob_stream_partial(&self.image, digest, writer.bytes(), None).await {
+                Ok(BlobResponse::Partial(rest)) => return Ok(rest.stream),
+                Ok(BlobResponse::Full(all)) => {
+                    writer.start_over().map_err(rewound())?;
+                    return Ok(all.stream);
+                }
+                Err(error) => match explained(error) {
+                    // It does not like the range.
+                    Error::Transfer { .. } => {}
+                    error => return Err(error),
+                },
+            }
+        }
+        writer.start_over().map_err(rewound())?;
+        let opened = self.client.pull_blob_stream(&self.image, digest).await;
+        Ok(opened.map_err(explained)?.stream)
+    }
+
+    /// Writes what one connection brings. The inner result says how that ended; the outer one fails where the store does.
+    async fn fetch(
+        &self,
+        store: &Store,
+        blob: &Descriptor,
+        mut writer: BlobWriter,
+        on_progress: &OnProgress,
+    ) -> Result<(BlobWriter, Result<()>)> {
+        if writer.bytes() == blob.size {
+            return Ok((writer, Ok(())));
+        }
+        let mut chunks = match self.open(blob, &mut writer).await {
+            Ok(chunks) => chunks,
+            Err(error) => return Ok((writer, Err(error))),
+        };
         let (sender, mut queue) = tokio::sync::mpsc::channel::<Vec<u8>>(DOWNLOAD_QUEUE_CHUNKS_MAX);
         let (expected, progress) = (blob.clone(), Arc::clone(on_progress));
-        let writing = blocking(store, move |store| {
-            let mut writer = store.blob_writer()?;
+        let writing = blocking(store, move |_| {
             let write = |e: io::Error| Error::io(format!("write blob {}", expected.digest))(e);
             while let Some(chunk) = queue.blocking_recv() {
                 writer.write_all(&chunk).map_err(write)?;
@@ -255,7 +340,7 @@ impl Remote {
                     bytes_total: expected.size,
                 });
             }
-            Ok((writer, expected))
+            Ok(writer)
         });
         let reading = async {
             while let Some(chunk) = chunks.next().await {
@@ -269,13 +354,7 @@ impl Remote {
             Ok::<_, Error>(())
         };
         let (written, read) = tokio::join!(writing, reading);
-        let (writer, expected) = written?;
-        read?;
-        if writer.bytes() != expected.size {
-            let problem = format!("it has not the {} bytes it should have", expected.size);
-            return Err(Error::malformed(format!("blob {} of {}", expected.digest, self.reference), problem));
-        }
-        blocking(store, move |_| writer.finish(&expected.digest)).await
+        Ok((written?, read))
     }
 
     async fn push(

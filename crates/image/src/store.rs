@@ -24,6 +24,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub(crate) use self::blobs::BlobWriter;
 pub use self::garbage::Freed;
 pub(crate) use self::names::Named;
 use self::names::Names;
@@ -89,6 +90,9 @@ pub struct Store {
 
 /// While this lives, no garbage is collected: what is not named yet stays.
 pub(crate) struct Hold(#[expect(dead_code, reason = "the lock ends with the open file")] File);
+
+/// While this lives, garbage collection waits: the layers of an image stay until a container is known to have them.
+pub struct StartHold(#[expect(dead_code, reason = "the lock ends with the open file")] File);
 
 impl Store {
     /// Opens a store, and makes it where there is none. Only its owner can look inside.
@@ -196,6 +200,17 @@ impl Store {
         Ok(Hold(file))
     }
 
+    /// Keeps the layers of whatever image is looked up from now on, until it is dropped: by then a container that is
+    /// made of them must be among those that [`Store::gc`] is told of. Waits while a collection looks what is in use.
+    ///
+    /// # Errors
+    /// If the lock cannot be had.
+    pub fn hold_start(&self) -> Result<StartHold> {
+        let file = self.start_lock()?;
+        file.lock_shared().map_err(Error::io(format!("lock {}", self.root.display())))?;
+        Ok(StartHold(file))
+    }
+
     /// Records what a name stands for.
     pub(crate) fn name(&self, reference: &Reference, named: Named) -> Result<()> {
         Names::change(&self.root, |names| {
@@ -280,6 +295,10 @@ impl Store {
 
     fn garbage_lock(&self) -> Result<File> {
         open_lock(&self.root.join("lock"))
+    }
+
+    fn start_lock(&self) -> Result<File> {
+        open_lock(&self.root.join("start.lock"))
     }
 }
 

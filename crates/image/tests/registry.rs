@@ -8,7 +8,7 @@ mod world;
 use std::{path::Path, process::Command, sync::Arc};
 
 use cronlet_image::{
-    Credentials, Digest, Error, OnProgress, Reference, Registry, archive, archive::Format,
+    Credentials, Digest, Error, OnProgress, Reference, Registry, Store, archive, archive::Format,
     docker_credentials, forget_credentials, keep_credentials,
 };
 
@@ -178,7 +178,7 @@ async fn an_index_leads_to_the_image_for_this_machine() {
             Registry::default().pull(&other, &reference, Some(&world.credentials), quiet()).await.unwrap();
         assert_eq!(image.manifest_digest, single.manifest_digest);
         assert_eq!(image.repo_digest, format!("{}@{index}", reference.name()));
-        assert_eq!(other.gc(&[]).unwrap().blobs, 0);
+        assert_eq!(other.gc(Vec::new).unwrap().blobs, 0);
     }
 }
 
@@ -271,6 +271,80 @@ async fn a_registry_that_lies_is_found_out() {
         }
         assert_eq!(other.list().unwrap().len(), usize::from(lie == liar::Lie::None));
     }
+}
+
+/// An image with a layer of a few hundred kilobytes: its blobs, and the digest of its manifest.
+fn large_image() -> (Vec<(String, Vec<u8>)>, String) {
+    world::install_tls();
+    let (dir, source) = store();
+    let name: Reference = "app:1".parse().unwrap();
+    let archive = dir.path().join("app.tar");
+    let content: Vec<u8> =
+        (0..300_000_u32).flat_map(|i| (i.wrapping_mul(2_654_435_761) >> 24).to_le_bytes()).collect();
+    std::fs::write(&archive, busybox_archive(&content[..300_000])).unwrap();
+    archive::import(&source, &archive, Some(&name)).unwrap();
+    let digest = source.image(&name).unwrap().unwrap().manifest_digest;
+    (blobs(dir.path()), digest)
+}
+
+#[tokio::test]
+async fn a_download_that_breaks_off_goes_on_where_it_was() {
+    let (blobs, digest) = large_image();
+    let broken = liar::Break { bytes: 100_000, connections_max: None, has_ranges: true };
+    let (address, starts) = liar::serve_broken(blobs, broken).await;
+    let (dir, other) = store();
+    let reference: Reference = format!("{address}/app@{digest}").parse().unwrap();
+    let image = Registry::default().pull(&other, &reference, None, quiet()).await.unwrap();
+    assert!(image.layers[0].join("bin/busybox").is_file());
+    assert_eq!(*starts.lock().unwrap(), [0, 100_000, 200_000, 300_000]);
+    assert_eq!(std::fs::read_dir(dir.path().join("images/tmp")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_later_pull_goes_on_with_what_an_earlier_one_left() {
+    let (blobs, digest) = large_image();
+    let broken = liar::Break { bytes: 100_000, connections_max: Some(2), has_ranges: true };
+    let (address, _) = liar::serve_broken(blobs.clone(), broken).await;
+    let (dir, other) = store();
+    let reference: Reference = format!("{address}/app@{digest}").parse().unwrap();
+    let error = Registry::default().pull(&other, &reference, None, quiet()).await.unwrap_err();
+    assert_eq!(error.reason(), "RegistryUnavailable", "{error}");
+    // As after a restart: nothing is left but the files.
+    let other = Store::open(dir.path().join("images")).unwrap();
+    let whole = liar::Break { bytes: usize::MAX, connections_max: None, has_ranges: true };
+    let (address, starts) = liar::serve_broken(blobs.clone(), whole).await;
+    let reference: Reference = format!("{address}/app@{digest}").parse().unwrap();
+    Registry::default().pull(&other, &reference, None, quiet()).await.unwrap();
+    assert_eq!(*starts.lock().unwrap(), [200_000]);
+
+    // What was there is not what was written: all of it comes anew.
+    let (dir, other) = store();
+    let layer = blobs.iter().max_by_key(|(_, bytes)| bytes.len()).unwrap();
+    let part = dir.path().join("images/tmp").join(format!("part-{}", &layer.0["sha256:".len()..]));
+    std::fs::write(&part, vec![0; 250_000]).unwrap();
+    starts.lock().unwrap().clear();
+    Registry::default().pull(&other, &reference, None, quiet()).await.unwrap();
+    assert_eq!(*starts.lock().unwrap(), [250_000, 0]);
+}
+
+#[tokio::test]
+async fn a_registry_without_ranges_is_asked_for_all_of_it() {
+    let (blobs, digest) = large_image();
+    let (dir, other) = store();
+    let layer = blobs.iter().max_by_key(|(_, bytes)| bytes.len()).unwrap();
+    let part = dir.path().join("images/tmp").join(format!("part-{}", &layer.0["sha256:".len()..]));
+    std::fs::write(&part, &layer.1[..100_000]).unwrap();
+    let broken = liar::Break { bytes: 50_000, connections_max: None, has_ranges: false };
+    let (address, starts) = liar::serve_broken(blobs.clone(), broken).await;
+    let reference: Reference = format!("{address}/app@{digest}").parse().unwrap();
+    // It never brings more than before, so it is not asked for ever.
+    Registry::default().pull(&other, &reference, None, quiet()).await.unwrap_err();
+    assert_eq!(*starts.lock().unwrap(), [0]);
+    let whole = liar::Break { bytes: usize::MAX, ..broken };
+    let (address, starts) = liar::serve_broken(blobs.clone(), whole).await;
+    let reference: Reference = format!("{address}/app@{digest}").parse().unwrap();
+    Registry::default().pull(&other, &reference, None, quiet()).await.unwrap();
+    assert_eq!(*starts.lock().unwrap(), [0]);
 }
 
 #[test]

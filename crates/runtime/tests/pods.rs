@@ -27,6 +27,9 @@ mod network;
 #[path = "pods/outputs.rs"]
 mod outputs;
 
+#[path = "pods/pulls.rs"]
+mod pulls;
+
 #[path = "pods/rights.rs"]
 mod rights;
 
@@ -66,7 +69,7 @@ fn main() -> ExitCode {
     if servers::has_namespaces() {
         all.extend([storage::TESTS, volumes::TESTS].concat());
         if containers::has_busybox() {
-            all.extend([containers::TESTS, hostile::TESTS, network::TESTS, rights::TESTS].concat());
+            all.extend([containers::TESTS, hostile::TESTS, network::TESTS, pulls::TESTS, rights::TESTS].concat());
         } else {
             println!(
                 "the tests of containers are not run: there is no /bin/busybox (Debian's busybox-static)"

@@ -145,7 +145,7 @@ pub fn run(arguments: &Image) -> anyhow::Result<ExitCode> {
         What::Ls { output } => list(&store, *output)?,
         What::Rm { images } => return remove(&store, images),
         What::Gc => {
-            let freed = store.gc(&cronlet_runtime::layers_in_use(&data_dir))?;
+            let freed = store.gc(|| cronlet_runtime::layers_in_use(&data_dir))?;
             let (blobs, layers) = (freed.blobs, freed.layers);
             print::out(&format!(
                 "removed {layers} layers and {blobs} blobs of {}\n",

@@ -1,12 +1,13 @@
 //! Blobs: files whose names are the digests of their content.
 
 use std::{
-    fs::File,
-    io::{self, Read as _, Write},
-    path::PathBuf,
+    fs::{self, File, TryLockError},
+    io::{self, Read as _, Seek as _, Write},
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
 };
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 use super::{Store, sync_directory};
 use crate::{Digest, Error, Result, digest::Hasher, manifest::Descriptor};
@@ -66,9 +67,40 @@ impl Store {
         let file = file.map_err(Error::io(format!("make a file in {}", tmp.display())))?;
         Ok(BlobWriter { file, hasher: Hasher::default(), bytes: 0, store: self.clone() })
     }
+
+    /// Goes on with a blob of which a part is here, or begins one that can be gone on with. What was there before counts
+    /// for no more than what comes: the digest is that of the whole. While somebody else writes this blob, begins one
+    /// that leaves nothing.
+    pub(crate) fn resume_writer(&self, expected: &Digest) -> Result<BlobWriter> {
+        let path = self.root.join("tmp").join(format!("{PART}{}", expected.hex()));
+        let failed = || format!("go on with blob {expected}");
+        let opened = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let mut file = opened.map_err(Error::io(failed()))?;
+        match file.try_lock() {
+            Ok(()) if is_at(&file, &path) => {}
+            Ok(()) | Err(TryLockError::WouldBlock) => return self.blob_writer(),
+            Err(TryLockError::Error(error)) => return Err(Error::io(failed())(error)),
+        }
+        let mut hasher = Hasher::default();
+        let bytes = io::copy(&mut file, &mut hasher).map_err(Error::io(failed()))?;
+        let path = TempPath::try_from_path(path).map_err(Error::io(failed()))?;
+        let mut file = NamedTempFile::from_parts(file, path);
+        file.disable_cleanup(true);
+        Ok(BlobWriter { file, hasher, bytes, store: self.clone() })
+    }
 }
 
-/// A blob in the making. It is stored when it is whole and what was expected, and otherwise leaves nothing.
+/// What the names of blobs begin with of which only a part is here.
+pub(super) const PART: &str = "part-";
+
+/// Whether a file still has its name: whoever held it before may have stored or removed it.
+fn is_at(file: &File, path: &Path) -> bool {
+    let inode = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    file.metadata().ok().map(inode) == fs::metadata(path).ok().map(inode)
+}
+
+/// A blob in the making. It is stored when it is whole and what was expected. Otherwise it leaves nothing, unless it can
+/// be gone on with.
 pub(crate) struct BlobWriter {
     file: NamedTempFile,
     hasher: Hasher,
@@ -82,10 +114,24 @@ impl BlobWriter {
         self.bytes
     }
 
+    /// Forgets what was written.
+    pub fn start_over(&mut self) -> io::Result<()> {
+        self.file.as_file().set_len(0)?;
+        self.file.as_file_mut().rewind()?;
+        (self.hasher, self.bytes) = (Hasher::default(), 0);
+        Ok(())
+    }
+
+    /// Gives up: nothing stays to be gone on with.
+    pub fn discard(mut self) {
+        self.file.disable_cleanup(false);
+    }
+
     /// Stores what was written, if that is its digest.
     pub fn finish(self, expected: &Digest) -> Result<()> {
         let found = self.hasher.clone().finish();
         if found != *expected {
+            self.discard();
             let problem = format!("its content is {found}; it was damaged on the way or at its source");
             return Err(Error::malformed(format!("blob {expected}"), problem));
         }

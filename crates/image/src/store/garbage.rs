@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Names, Store, remove_directory};
+use super::{Names, Store, blobs::PART, remove_directory};
 use crate::{Error, Result};
 
 /// What a collection removed.
@@ -23,22 +23,24 @@ pub struct Freed {
 }
 
 impl Store {
-    /// Removes blobs and layers that no name leads to, and what interrupted work left. `in_use` are the layers
-    /// ([`super::Image::layers`]) of containers that exist; they stay whether named or not.
+    /// Removes blobs and layers that no name leads to, and what interrupted work left. `in_use` tells the layers
+    /// ([`super::Image::layers`]) of containers that exist; they stay whether named or not. It is asked while no container
+    /// is between looking up its image and being among those ([`Store::hold_start`]).
     ///
     /// # Errors
     /// [`Error::Busy`] while an image is being pulled or imported. If a named image cannot be read, nothing is removed.
-    pub fn gc(&self, in_use: &[PathBuf]) -> Result<Freed> {
+    pub fn gc(&self, in_use: impl FnOnce() -> Vec<PathBuf>) -> Result<Freed> {
         let lock = self.garbage_lock()?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::Busy),
             Err(TryLockError::Error(e)) => return Err(Error::io("lock the image store")(e)),
         }
+        let (names, in_use) = self.held(in_use)?;
         let mut blobs: HashSet<OsString> = HashSet::new();
         let mut layers: HashSet<PathBuf> =
             in_use.iter().filter_map(|p| p.parent()).map(Path::to_owned).collect();
-        for named in Names::load(&self.root)?.names.values() {
+        for named in names.names.values() {
             let (manifest, config) = self.documents(&named.manifest)?;
             blobs.insert(named.manifest.hex().into());
             blobs.insert(named.digest.hex().into());
@@ -66,12 +68,20 @@ impl Store {
             let is_ours = path
                 .file_name()
                 .and_then(|n| n.to_str())
-                .is_some_and(|n| n.starts_with("layer-") || n.starts_with("blob-"));
+                .is_some_and(|n| ["layer-", "blob-", PART].iter().any(|ours| n.starts_with(ours)));
             if is_ours {
                 remove(&path)?;
             }
         }
         Ok(freed)
+    }
+
+    /// The names, and the layers of containers, when none is just being started. Later ones are made of what has a name
+    /// now: none is given while garbage is collected.
+    fn held(&self, in_use: impl FnOnce() -> Vec<PathBuf>) -> Result<(Names, Vec<PathBuf>)> {
+        let lock = self.start_lock()?;
+        lock.lock().map_err(Error::io("wait for containers that are being started"))?;
+        Ok((Names::load(&self.root)?, in_use()))
     }
 
     /// A layer that is half removed must not look whole, so it loses its name first.

@@ -133,15 +133,15 @@ fn tags_move_and_removed_names_free_what_only_they_held() {
     store.tag(&"one".parse().unwrap(), &"three:v1".parse().unwrap()).unwrap();
     assert!(store.remove(&"one".parse().unwrap()).unwrap());
     assert!(!store.remove(&"one".parse().unwrap()).unwrap());
-    assert_eq!(store.gc(&[]).unwrap(), Freed::default());
+    assert_eq!(store.gc(Vec::new).unwrap(), Freed::default());
 
     let held = get(&store, "three:v1").unwrap();
     assert!(store.remove(&"three:v1".parse().unwrap()).unwrap());
-    let freed = store.gc(&held.layers).unwrap();
+    let freed = store.gc(|| held.layers.clone()).unwrap();
     // Manifest, configuration and one layer; what containers use stays unpacked.
     assert_eq!((freed.blobs, freed.layers), (3, 0));
     assert!(held.layers[1].join("one").is_file());
-    assert_eq!(store.gc(&[]).unwrap().layers, 1);
+    assert_eq!(store.gc(Vec::new).unwrap().layers, 1);
     assert!(!held.layers[1].exists() && held.layers[0].exists());
     assert!(get(&store, "two").is_some());
 }
@@ -151,9 +151,74 @@ fn nothing_is_collected_while_images_arrive() {
     let (_dir, store) = store();
     let hold = store.hold().unwrap();
     store.write_blob(b"not named yet").unwrap();
-    assert!(matches!(store.gc(&[]), Err(Error::Busy)));
+    assert!(matches!(store.gc(Vec::new), Err(Error::Busy)));
     drop(hold);
-    assert_eq!(store.gc(&[]).unwrap().blobs, 1);
+    assert_eq!(store.gc(Vec::new).unwrap().blobs, 1);
+}
+
+#[test]
+fn what_is_in_use_is_asked_when_no_container_is_just_being_started() {
+    use std::sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    };
+    let (_dir, store) = store();
+    put_whole(&store, "app", &[layer(&[("a", "a")])]);
+    let start = store.hold_start().unwrap();
+    // The name goes when the container that is to have it is not known yet.
+    let image = get(&store, "app").unwrap();
+    assert!(store.remove(&"app".parse().unwrap()).unwrap());
+    let is_known = AtomicBool::new(false);
+    let (begun, begin) = mpsc::channel();
+    std::thread::scope(|scope| {
+        let (store, is_known, layers) = (&store, &is_known, &image.layers);
+        let collected = scope.spawn(move || {
+            begun.send(()).unwrap();
+            store.gc(|| if is_known.load(Ordering::SeqCst) { layers.clone() } else { Vec::new() })
+        });
+        begin.recv().unwrap();
+        // Whether the collection has come to its wait does not matter: it may not have passed it.
+        std::thread::yield_now();
+        is_known.store(true, Ordering::SeqCst);
+        drop(start);
+        assert_eq!(collected.join().unwrap().unwrap().layers, 0);
+    });
+    assert!(image.layers[0].join("a").is_file());
+}
+
+#[test]
+fn a_part_of_a_blob_is_gone_on_with_and_counts_for_nothing_by_itself() {
+    let (_dir, store) = store();
+    let digest = Digest::of(b"the whole");
+    let mut writer = store.resume_writer(&digest).unwrap();
+    writer.write_all(b"the ").unwrap();
+    // Somebody else does not get at it.
+    let mut other = store.resume_writer(&digest).unwrap();
+    assert_eq!(other.bytes(), 0);
+    other.write_all(b"something else").unwrap();
+    drop(other);
+    drop(writer);
+    let mut writer = store.resume_writer(&digest).unwrap();
+    assert_eq!(writer.bytes(), 4);
+    writer.write_all(b"whole").unwrap();
+    writer.finish(&digest).unwrap();
+    assert_eq!(fs::read_dir(store.root.join("tmp")).unwrap().count(), 0);
+    assert_eq!(store.read_blob(&digest, 100).unwrap(), b"the whole");
+
+    let other = Digest::of(b"other");
+    let mut writer = store.resume_writer(&other).unwrap();
+    writer.write_all(b"damaged").unwrap();
+    drop(writer);
+    let mut writer = store.resume_writer(&other).unwrap();
+    assert_eq!(writer.bytes(), 7);
+    writer.start_over().unwrap();
+    writer.write_all(b"othe").unwrap();
+    assert!(writer.finish(&other).is_err());
+    assert_eq!(fs::read_dir(store.root.join("tmp")).unwrap().count(), 0, "what is wrong does not stay");
+
+    drop(store.resume_writer(&other).unwrap());
+    store.gc(Vec::new).unwrap();
+    assert_eq!(fs::read_dir(store.root.join("tmp")).unwrap().count(), 0);
 }
 
 #[test]

@@ -47,7 +47,7 @@ impl World {
         }
     }
 
-    fn store<T: cronlet_object::Resource>(&mut self, object: Value) {
+    pub fn store<T: cronlet_object::Resource>(&mut self, object: Value) {
         let object: T = serde_json::from_value(object).unwrap();
         let object = Draft::of(&object).seal(self.snapshot.revision() + 1);
         self.snapshot.insert(object.into());

@@ -10,7 +10,7 @@ use std::{
 };
 
 use cronlet_image::{
-    Credentials, Image, Reference, Registry, Store, docker_credentials,
+    Credentials, Error, Image, Reference, Registry, StartHold, Store, docker_credentials,
     policy::{BackOff, Decision, PullPolicy, decide},
 };
 use cronlet_object::{Clock, Snapshot, api};
@@ -39,14 +39,14 @@ pub struct ImageConfig {
     pub insecure_registries: Vec<String>,
 }
 
-/// What is pulled once for all who ask: an image by its name, for whoever has this user and password. What one pod may
+/// What is pulled once for all who ask: an image by its name, for whoever has these users and passwords. What one pod may
 /// not have keeps no other from trying, and gets none through what another may.
-type Pull = (String, Option<(String, String)>);
+type Pull = (String, Vec<(String, String)>);
 
 /// An image that is to be pulled.
 pub(super) struct Order {
-    /// With the user and password that a secret of the pod gives; otherwise with those of the user that the node runs
-    /// as.
+    /// With the users and passwords that secrets of the pod give, then with those of the user that the node runs as,
+    /// then without.
     pull: Pull,
     reference: Reference,
     /// When it was ordered.
@@ -86,8 +86,8 @@ struct Entry {
 struct Wanted<'a> {
     name: &'a str,
     policy: PullPolicy,
-    /// The user and password for an image's registry and repository, if the pod has some.
-    credentials: &'a dyn Fn(&Reference) -> Option<(String, String)>,
+    /// The users and passwords for an image's registry and repository that the pod has, in the order they are tried.
+    credentials: &'a dyn Fn(&Reference) -> Vec<(String, String)>,
 }
 
 impl Images {
@@ -95,10 +95,7 @@ impl Images {
     ///
     /// # Errors
     /// If its directories cannot be made.
-    pub(super) fn open(
-        config: ImageConfig,
-        clock: Arc<dyn Clock>,
-    ) -> Result<(Self, Orders), cronlet_image::Error> {
+    pub(super) fn open(config: ImageConfig, clock: Arc<dyn Clock>) -> Result<(Self, Orders), Error> {
         let (send, receive) = mpsc::unbounded_channel();
         let images = Images {
             store: Store::open(config.dir)?,
@@ -108,6 +105,14 @@ impl Images {
             orders: Mutex::new(Some(send)),
         };
         Ok((images, receive))
+    }
+
+    /// Keeps the images that are looked up from now on from being collected, until the pod's journal names its layers.
+    ///
+    /// # Errors
+    /// If the store cannot be locked.
+    pub(super) fn hold_start(&self) -> Result<StartHold, Error> {
+        self.store.hold_start()
     }
 
     /// Whether the images of a pod's containers are here. Those that must be pulled are, and the pod is looked at again
@@ -268,11 +273,26 @@ impl Images {
         });
     }
 
+    /// Tries whatever credentials there are, until the registry takes one. If it takes none, what it said to the first is
+    /// the answer.
     async fn pull(&self, order: &Order) -> cronlet_image::Result<Image> {
-        let own = || docker_credentials(order.reference.registry());
-        let given = order.pull.1.clone().map(|(user, password)| Credentials { user, password });
-        let credentials = given.or_else(own);
-        self.registry.pull(&self.store, &order.reference, credentials.as_ref(), Arc::new(drop)).await
+        let given = order.pull.1.iter().cloned();
+        let given = given.map(|(user, password)| Credentials { user, password });
+        // Asked for when it is their turn: a helper program may have to be waited for.
+        let own = std::iter::once_with(|| docker_credentials(order.reference.registry())).flatten();
+        let mut refusal = None;
+        for credentials in given.chain(own).map(Some).chain([None]) {
+            let pulled =
+                self.registry.pull(&self.store, &order.reference, credentials.as_ref(), Arc::new(drop)).await;
+            match pulled {
+                // Some say that there is no such image to whoever may not know.
+                Err(error @ (Error::AccessDenied { .. } | Error::NotInRegistry { .. })) => {
+                    refusal.get_or_insert(error);
+                }
+                other => return other,
+            }
+        }
+        Err(refusal.unwrap_or_else(|| Error::NotStored { name: order.reference.to_string() }))
     }
 }
 

@@ -264,11 +264,13 @@ impl Pod {
         }
         // Without a snapshot nothing new is known of what the pod refers to.
         let Some(snapshot) = snapshot else { return };
-        let images = site
-            .shared
-            .images
-            .as_ref()
-            .map(|images| images.of_pod(site.uid, pod, &snapshot, &mut self.pulls));
+        let images = site.shared.images.as_ref();
+        // Until the journal is there, nothing else says that the layers are wanted.
+        let _hold = match images.map(|images| images.hold_start()).transpose() {
+            Ok(hold) => hold,
+            Err(error) => return self.blocked = vec![not_about_a_volume(error.to_string())],
+        };
+        let images = images.map(|images| images.of_pod(site.uid, pod, &snapshot, &mut self.pulls));
         let node = &site.shared.facts;
         // Processes of the host have the host's network.
         let attachment = images.as_ref().map_or(Ok(None), |_| site.shared.network.attach(site.uid, pod));

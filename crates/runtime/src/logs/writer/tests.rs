@@ -98,7 +98,7 @@ fn of_what_was_written_in_part_nothing_stays() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let part = fs::File::create(dir.path().join("part")).unwrap();
+    let part = File::create(dir.path().join("part")).unwrap();
     assert_eq!((&part).write(&[b'x'; 5000]).unwrap(), 4096, "files may be large");
     let mut writer = Writer::open(dir.path().to_owned(), 0, clock).unwrap();
     let mut lines = Lines::new(Stream::Stdout);

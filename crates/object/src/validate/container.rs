@@ -13,7 +13,12 @@ use crate::{
     FieldErrors, Path,
     api::{Container, PodSpec, Volume},
 };
-use k8s_openapi::api::core::v1::ContainerPort;
+use k8s_openapi::api::core::v1::{ContainerPort, ContainerRestartRule};
+
+/// How many restart rules a container may have (upstream's bound).
+const RESTART_RULES_MAX: usize = 20;
+/// How many exit codes a restart rule may name (upstream's bound).
+const RESTART_EXIT_CODES_MAX: usize = 255;
 
 const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
 const ONLY_SIDECARS: &str = "may not be set for init containers without restartPolicy=Always";
@@ -58,6 +63,31 @@ fn validate_restart_policy(container: &Container, field: &Path, errors: &mut Fie
             errors.required(&field.child("restartPolicy"), detail);
         }
         _ => {}
+    }
+    let rules = container.restart_policy_rules.as_deref().unwrap_or_default();
+    let list = field.child("restartPolicyRules");
+    if rules.len() > RESTART_RULES_MAX {
+        errors.too_many(&list, rules.len(), RESTART_RULES_MAX);
+    }
+    for (i, rule) in rules.iter().enumerate() {
+        validate_restart_rule(rule, &list.index(i), errors);
+    }
+}
+
+/// `RestartAllContainers` is behind a gate that is closed unless somebody opens it.
+fn validate_restart_rule(rule: &ContainerRestartRule, field: &Path, errors: &mut FieldErrors) {
+    if rule.action != "Restart" {
+        errors.not_supported(&field.child("action"), &rule.action, &["Restart"]);
+    }
+    let at = field.child("exitCodes");
+    let Some(codes) = &rule.exit_codes else { return errors.required(&at, "must be specified") };
+    let operators = ["In", "NotIn"];
+    if !operators.contains(&codes.operator.as_str()) {
+        errors.not_supported(&at.child("operator"), &codes.operator, &operators);
+    }
+    let count = codes.values.as_ref().map_or(0, Vec::len);
+    if count > RESTART_EXIT_CODES_MAX {
+        errors.too_many(&at.child("values"), count, RESTART_EXIT_CODES_MAX);
     }
 }
 

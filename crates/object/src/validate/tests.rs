@@ -122,8 +122,28 @@ fn init_containers_that_end_have_no_probes() {
              \"Never\""]
     );
     assert_eq!(
-        container_faults(json!({"restartPolicyRules": [{"action": "Restart"}]})),
+        container_faults(json!({"restartPolicyRules": [
+            {"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}]})),
         ["restartPolicy: Required value: must specify restartPolicy when restart rules are used"]
+    );
+    let rule = |operator: &str, count: usize| json!({"action": "Restart", "exitCodes": {"operator": operator, "values": vec![1; count]}});
+    let rules =
+        |rules: Vec<Value>| container_faults(json!({"restartPolicy": "Never", "restartPolicyRules": rules}));
+    assert_eq!(rules(vec![rule("NotIn", 255); 20]), NONE);
+    assert_eq!(
+        rules(vec![json!({"action": "RestartAllContainers"}), rule("Out", 256)]),
+        [
+            "restartPolicyRules[0].action: Unsupported value: \"RestartAllContainers\": supported values: \
+             \"Restart\"",
+            "restartPolicyRules[0].exitCodes: Required value: must be specified",
+            "restartPolicyRules[1].exitCodes.operator: Unsupported value: \"Out\": supported values: \"In\", \
+             \"NotIn\"",
+            "restartPolicyRules[1].exitCodes.values: Too many: 256: must have at most 255 items",
+        ]
+    );
+    assert_eq!(
+        rules(vec![rule("In", 1); 21]),
+        ["restartPolicyRules: Too many: 21: must have at most 20 items"]
     );
 }
 

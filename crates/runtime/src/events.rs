@@ -74,6 +74,11 @@ pub(crate) fn ignored(fields: &[String]) -> Option<ReportedEvent> {
     (!fields.is_empty()).then(|| note(EventType::Warning, "FieldsIgnored", message))
 }
 
+/// What is told of something that is wrong with a pod as a whole.
+pub(crate) fn fault(reason: &'static str, message: String) -> ReportedEvent {
+    note(EventType::Warning, reason, message)
+}
+
 fn init(status: &PodStatus) -> &[ContainerStatus] {
     status.init_container_statuses.as_deref().unwrap_or_default()
 }
@@ -282,16 +287,34 @@ fn killing(
 ) -> Option<ReportedEvent> {
     let name = &container.name;
     let (old, new) = both(name, old, new)?;
+    let changed = || {
+        let message = format!("Container {name} definition changed, will be restarted");
+        Some(note(EventType::Normal, "Killing", message))
+    };
+    // The next attempt may have begun since.
+    let attempt = |attempt: &state::Attempt| attempt.number;
+    let replaced = new.previous.as_ref().filter(|previous| previous.health.changed);
+    if old.killing.is_none()
+        && replaced.is_some()
+        && replaced.map(attempt) == old.current.as_ref().map(attempt)
+    {
+        return changed();
+    }
     if old.killing.is_some() || new.killing.is_none() {
         return None;
     }
-    let is_sidecar = |found: &api::Container| found.restart_policy.as_deref() == Some("Always");
-    let again = pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()) != Some("Never")
-        || containers(pod).find(|found| found.name == *name).is_some_and(is_sidecar);
+    let of_pod = pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());
+    let own = containers(pod).find(|found| found.name == *name);
+    let of_container = own.and_then(|own| own.restart_policy.as_deref());
+    let has_rules =
+        own.and_then(|own| own.restart_policy_rules.as_ref()).is_some_and(|rules| !rules.is_empty());
+    let again = of_container.or(of_pod) != Some("Never") || has_rules;
     let again = if again { ", will be restarted" } else { "" };
     let message = match new.condemned() {
         None => format!("Stopping container {name}"),
         Some(Condemned::PostStart) => "FailedPostStartHook".to_owned(),
+        // Whatever its policy is.
+        Some(Condemned::Changed) => return changed(),
         Some(Condemned::Probe(ProbeKind::Startup)) => format!("Container {name} failed startup probe{again}"),
         Some(Condemned::Probe(_)) => format!("Container {name} failed liveness probe{again}"),
     };

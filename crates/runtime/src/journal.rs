@@ -46,6 +46,8 @@ pub struct Record {
 pub enum Event {
     /// What the shim is told. The first record and no other.
     Specified(Box<spec::Pod>),
+    /// A container is this from now on, with another image than before. If it runs, it is ended and started anew.
+    Respecified(Box<spec::Container>),
     /// A shim took the pod over: the first one, or another one after the end of its predecessor.
     Opened {
         /// Version of the shim.
@@ -142,6 +144,9 @@ pub enum Event {
         cause: StopCause,
         /// When it is forced to.
         until: Timestamp,
+        /// Whether there is no time for hooks: it was granted none. Before version 3 that did not matter.
+        #[serde(default)]
+        at_once: bool,
     },
     /// The pod as a whole is ended because it kept more on the node's disk than it may.
     Evicted {
@@ -418,12 +423,16 @@ impl Writer {
     }
 }
 
-/// What the shim was told: the first record of a journal.
-pub(crate) fn specification(records: &[Record]) -> Option<&spec::Pod> {
-    match records.first() {
-        Some(Record { seq: 1, event: Event::Specified(pod), .. }) => Some(pod),
-        _ => None,
+/// What the shim was told: the first record of a journal, with what has changed since.
+pub(crate) fn specification(records: &[Record]) -> Option<spec::Pod> {
+    let Some(Record { seq: 1, event: Event::Specified(pod), .. }) = records.first() else { return None };
+    let mut pod = pod.as_ref().clone();
+    for record in records {
+        if let Event::Respecified(container) = &record.event {
+            pod.respecify(container);
+        }
     }
+    Some(pod)
 }
 
 #[cfg(test)]

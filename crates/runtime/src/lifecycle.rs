@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     journal::StopCause,
     limits,
-    spec::{self, Pod, RestartPolicy, Role},
+    spec::{self, Pod, Restart, RestartPolicy, Role},
     state::{Condemned, Container, State},
 };
 
@@ -24,7 +24,11 @@ pub enum Action {
         container: usize,
         /// When it is to be killed.
         until: Timestamp,
+        /// Whether its `preStop` hook is called before, if it has one.
+        hook: bool,
     },
+    /// Call the `preStop` hook of a container whose turn to end has not come. Asked for until the hook is done.
+    CallPreStop(usize),
     /// Kill a container. Asked for until its end is known.
     Kill(usize),
     /// Remember that the pod as a whole is to end.
@@ -33,6 +37,8 @@ pub enum Action {
         cause: StopCause,
         /// When it is forced to.
         until: Timestamp,
+        /// Whether there is no time for hooks.
+        at_once: bool,
     },
     /// Remember that the pod has finished.
     Finish,
@@ -55,12 +61,16 @@ pub fn decide(spec: &Pod, state: &State, now: Timestamp) -> Decision {
     }
     let pod = View { spec, state, now };
     if let Some(stop) = state.stop {
-        pod.wind_down(stop.until, &mut decision);
-    } else if spec.deadline.is_some_and(|deadline| deadline <= now) {
+        pod.wind_down((stop.until, !stop.at_once), &mut decision);
+        return decision;
+    }
+    let deadline = [spec.deadline, state.deadline].into_iter().flatten().min();
+    if deadline.is_some_and(|deadline| deadline <= now) {
         let until = grace_end(now, spec.grace_seconds);
-        decision.actions.push(Action::Stop { cause: StopCause::Deadline, until });
+        let at_once = spec.grace_seconds <= 0;
+        decision.actions.push(Action::Stop { cause: StopCause::Deadline, until, at_once });
     } else {
-        decision.wake_at = spec.deadline;
+        decision.wake_at = deadline;
         pod.advance(&mut decision);
     }
     decision
@@ -72,9 +82,9 @@ pub fn restart_at(spec: &Pod, state: &State, position: usize) -> Option<Timestam
         return None;
     }
     let pod = View { spec, state, now: Timestamp::MIN };
-    let (_, role, container) = pod.containers().nth(position)?;
+    let container = state.containers.get(position)?;
     container.exit()?;
-    match pod.need(role, container) {
+    match pod.need(position, container) {
         Need::StartAt(at) if !pod.is_over() => Some(at),
         _ => None,
     }
@@ -121,6 +131,12 @@ impl Decision {
         self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));
     }
 
+    fn terminates(&self, position: usize) -> bool {
+        let is_it =
+            |action: &Action| matches!(action, Action::Terminate { container, .. } if *container == position);
+        self.actions.iter().any(is_it)
+    }
+
     /// Takes a need on; whether the container may be running from now on.
     fn meet(&mut self, container: usize, need: Need) -> bool {
         match need {
@@ -142,7 +158,7 @@ impl<'a> View<'a> {
 
     fn regular(self) -> impl Iterator<Item = (usize, Need, &'a Container)> {
         let regular = self.containers().filter(|(_, role, _)| *role == Role::Regular);
-        regular.map(move |(position, role, container)| (position, self.need(role, container), container))
+        regular.map(move |(position, _, container)| (position, self.need(position, container), container))
     }
 
     /// Whether a regular container was ever started: then no init container runs again.
@@ -157,13 +173,13 @@ impl<'a> View<'a> {
             return self.regular().all(|(_, need, _)| matches!(need, Need::Done { .. }));
         }
         let mut init = self.containers().filter(|(_, role, _)| *role == Role::Init);
-        init.any(|(_, role, container)| self.need(role, container) == Need::Done { succeeded: false })
+        init.any(|(position, _, container)| self.need(position, container) == Need::Done { succeeded: false })
     }
 
     /// Moves a pod on that is not asked to end.
     fn advance(self, decision: &mut Decision) {
         if self.is_over() {
-            return self.wind_down(self.wind_down_end(), decision);
+            return self.wind_down((self.wind_down_end(), self.spec.grace_seconds > 0), decision);
         }
         self.end_condemned(decision);
         let initialized = self.is_initialized();
@@ -172,7 +188,7 @@ impl<'a> View<'a> {
             if role == Role::Init && initialized {
                 continue;
             }
-            let need = self.need(role, container);
+            let need = self.need(position, container);
             let runs = decision.meet(position, need);
             let passed = match role {
                 Role::Init => need == Need::Done { succeeded: true },
@@ -197,22 +213,28 @@ impl<'a> View<'a> {
         &self.spec.containers[position]
     }
 
-    /// Ends the containers whose hook or probe has failed.
+    /// Ends the containers whose hook or probe has failed, or whose image was changed.
     fn end_condemned(self, decision: &mut Decision) {
-        for (position, _, container) in self.containers().filter(|(_, _, container)| container.is_running()) {
+        for (position, role, container) in
+            self.containers().filter(|(_, _, container)| container.is_running())
+        {
             let Some(why) = container.condemned() else { continue };
             let own = match why {
-                Condemned::PostStart => None,
+                // It runs to its end.
+                Condemned::Changed if role == Role::Init => continue,
+                Condemned::PostStart | Condemned::Changed => None,
                 Condemned::Probe(kind) => {
                     self.spec_of(position).probe(kind).and_then(|probe| probe.grace_seconds)
                 }
             };
-            let until = grace_end(self.now, own.unwrap_or(self.spec.grace_seconds));
-            self.end(position, container, until, decision);
+            let grace_seconds = own.unwrap_or(self.spec.grace_seconds);
+            let until = grace_end(self.now, grace_seconds);
+            self.end(position, container, (until, grace_seconds > 0), decision);
         }
     }
 
-    fn need(self, role: Role, container: &Container) -> Need {
+    fn need(self, position: usize, container: &Container) -> Need {
+        let role = self.spec.containers[position].role;
         if container.is_running() {
             return Need::Runs;
         }
@@ -220,17 +242,19 @@ impl<'a> View<'a> {
             return self.start_at(refusal.retry_at);
         }
         let Some((_, exit)) = container.exit() else { return Need::Start };
-        let policy = if role == Role::Sidecar { RestartPolicy::Always } else { self.spec.restart_policy };
         // Unless it ended by itself at the same time.
         let failed_probe =
             container.killing.is_some() && matches!(container.condemned(), Some(Condemned::Probe(_)));
-        let again = match (role, policy) {
+        let own = self.spec.containers[position].restart.as_ref();
+        let policy = self.spec.restart_policy;
+        let again = match role {
+            Role::Sidecar => true,
+            // It is done, whatever would be with other codes.
+            Role::Init if exit.code == 0 => false,
+            _ if container.killing.is_some() && container.condemned() == Some(Condemned::Changed) => true,
             // Whatever exit code it makes of it.
-            (_, RestartPolicy::Always | RestartPolicy::OnFailure) if failed_probe => true,
-            (Role::Init, RestartPolicy::Always | RestartPolicy::OnFailure) => exit.code != 0,
-            (_, RestartPolicy::Always) => true,
-            (_, RestartPolicy::OnFailure) => exit.code != 0,
-            (_, RestartPolicy::Never) => false,
+            _ if failed_probe => own.map_or(policy != RestartPolicy::Never, Restart::may_allow),
+            _ => own.map_or_else(|| policy.allows(exit.code), |own| own.allows(exit.code)),
         };
         match container.restart_at() {
             Some(at) if again => self.start_at(at),
@@ -249,8 +273,8 @@ impl<'a> View<'a> {
         begun.unwrap_or_else(|| grace_end(self.now, self.spec.grace_seconds))
     }
 
-    /// Ends whatever runs: sidecars last, in reverse order, one by one.
-    fn wind_down(self, until: Timestamp, decision: &mut Decision) {
+    /// Ends whatever runs: sidecars last, in reverse order, one by one. Hooks are called all at once, if they are.
+    fn wind_down(self, (until, hooks): (Timestamp, bool), decision: &mut Decision) {
         let running = || self.containers().filter(|(_, _, container)| container.is_running());
         let others: Vec<_> = running().filter(|(_, role, _)| *role != Role::Sidecar).collect();
         if others.is_empty() {
@@ -258,19 +282,32 @@ impl<'a> View<'a> {
                 Some((position, _, container)) => {
                     let least =
                         container.killing.map_or_else(|| grace_end(self.now, 0), |killing| killing.until);
-                    self.end(position, container, until.max(least), decision);
+                    self.end(position, container, (until.max(least), hooks), decision);
                 }
                 None => decision.actions.push(Action::Finish),
             }
         }
         for (position, _, container) in others {
-            self.end(position, container, until, decision);
+            self.end(position, container, (until, hooks), decision);
+        }
+        for (position, _, container) in running().filter(|(_, role, _)| hooks && *role == Role::Sidecar) {
+            let is_asked = container.killing.is_some() || decision.terminates(position);
+            if !is_asked && container.pre_stop_is_due(self.spec_of(position)) {
+                decision.actions.push(Action::CallPreStop(position));
+            }
         }
     }
 
-    fn end(self, position: usize, container: &Container, until: Timestamp, decision: &mut Decision) {
+    fn end(
+        self,
+        position: usize,
+        container: &Container,
+        (until, hooks): (Timestamp, bool),
+        decision: &mut Decision,
+    ) {
         let Some(killing) = container.killing else {
-            return decision.actions.push(Action::Terminate { container: position, until });
+            let hook = hooks && container.pre_stop_is_due(self.spec_of(position));
+            return decision.actions.push(Action::Terminate { container: position, until, hook });
         };
         let at = if killing.firm { killing.until } else { killing.until.min(until) };
         if at <= self.now {

@@ -64,6 +64,13 @@ pub const GRACE_SECONDS_MIN: i64 = 2;
 /// its output. Only a process that the kernel cannot end takes longer.
 pub const LEFTOVERS_WAIT: Duration = Duration::from_secs(10);
 
+/// How soon a shim looks again for what a container left behind whose end nobody tells it: that of a pod whose
+/// containers share their processes.
+pub const LEFTOVERS_LOOK: Duration = Duration::from_millis(20);
+
+/// How large the shared memory of a pod may grow, in bytes (the runtimes' default).
+pub const SHARED_MEMORY_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
 /// The longest sleep of a shim that has an appointment: wall time may step.
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
 

@@ -270,7 +270,9 @@ pub(crate) fn mount_memory(volumes: &[spec::MemoryVolume]) -> Result<(), Refused
     let Some(first) = volumes.first() else { return Ok(()) };
     let namespace = namespace::enter().map_err(|why| refuse(first, why.to_string()))?;
     for volume in volumes {
-        let mut options = "mode=0777".to_owned();
+        let mut options = if volume.shared_memory { "mode=1777" } else { "mode=0777" }.to_owned();
+        let mut flags = MountFlags::NOSUID | MountFlags::NODEV;
+        flags.set(MountFlags::NOEXEC, volume.shared_memory);
         if let Some(bytes) = volume.bytes_max {
             options.push_str(&format!(",size={bytes}"));
         }
@@ -278,10 +280,9 @@ pub(crate) fn mount_memory(volumes: &[spec::MemoryVolume]) -> Result<(), Refused
             options = options.replace("0777", "2777") + &format!(",gid={gid}");
         }
         let options = CString::new(options).expect("names and numbers have no null bytes");
-        mount("tmpfs", &volume.path, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, options.as_c_str())
-            .map_err(|error| {
-                refuse(volume, format!("cannot mount a volume in memory: {}", io::Error::from(error)))
-            })?;
+        mount("tmpfs", &volume.path, "tmpfs", flags, options.as_c_str()).map_err(|error| {
+            refuse(volume, format!("cannot mount a volume in memory: {}", io::Error::from(error)))
+        })?;
     }
     Ok(())
 }

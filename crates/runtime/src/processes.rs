@@ -143,13 +143,15 @@ fn kill_session(leader: Process) {
 }
 
 /// Kills the children of this process that belong to no container in `keep`, the processes of those containers.
-/// Whether there was one. Their own children become ours and are found by the next call.
+/// Whether there was one. Their own children become ours and are found by the next call; or those of `adopter`, the first
+/// process of the containers' namespace if they share one, whose children are looked at as well.
 ///
 /// A child belongs to the container in whose mount namespace or session it is. Where there are no mount namespaces,
 /// it may belong to any of those that run, and lives as long as they do.
-pub(crate) fn kill_strays(keep: &[i32]) -> bool {
+pub(crate) fn kill_strays(keep: &[i32], adopter: Option<i32>) -> bool {
     let mut found = false;
-    for pid in children() {
+    let adopted = adopter.map(children_of).unwrap_or_default();
+    for pid in children_of(own_pid()).into_iter().chain(adopted) {
         let belongs = |&leader: &i32| {
             pid == leader
                 || Stat::read(pid).is_some_and(|stat| stat.session == leader)
@@ -175,9 +177,8 @@ fn mount_namespace(pid: i32) -> Option<std::path::PathBuf> {
     fs::read_link(format!("/proc/{pid}/ns/mnt")).ok()
 }
 
-/// The children of this process. A kernel may be built without the list; then all processes are asked.
-fn children() -> Vec<i32> {
-    let own = own_pid();
+/// The children of a process with one thread. A kernel may be built without the list; then all processes are asked.
+fn children_of(own: i32) -> Vec<i32> {
     match fs::read_to_string(format!("/proc/{own}/task/{own}/children")) {
         Ok(list) => list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect(),
         Err(_) => {

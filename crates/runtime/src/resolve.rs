@@ -14,7 +14,9 @@ mod mounts;
 pub(crate) mod network;
 mod payload;
 pub(crate) mod pull_secret;
+mod shared_memory;
 mod storage;
+mod sysctls;
 mod volume;
 
 use std::{
@@ -26,7 +28,7 @@ use std::{
 
 use cronlet_image::Image;
 use cronlet_object::{Snapshot, api};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 pub(crate) use self::dns::resolv_conf_elsewhere;
 pub(crate) use self::files::hosts_file;
@@ -37,8 +39,11 @@ use crate::{
     logs::files as log_files,
     mounts::TERMINATION_MESSAGE_PATH,
     network::PodNetwork,
-    spec::{self, Attachment, Container, Handler, Identity, MemoryVolume, Pod, RestartPolicy, Role, Sandbox},
-    status::SANDBOX_FAILED,
+    spec::{
+        self, Attachment, Container, ExitCodes, Handler, Identity, MemoryVolume, Pod, Processes, Restart,
+        RestartPolicy, Role, Sandbox,
+    },
+    status::{self, SANDBOX_FAILED},
 };
 
 /// What everything is resolved against.
@@ -116,6 +121,13 @@ pub enum Blocked {
         /// Its state's message.
         message: String,
     },
+    /// The pod may not run here, and has failed.
+    Pod {
+        /// `status.reason`
+        reason: &'static str,
+        /// Why not.
+        message: String,
+    },
     /// A volume cannot be mounted.
     Volume {
         /// The volume; empty if it is not about one.
@@ -123,6 +135,18 @@ pub enum Blocked {
         /// Why not.
         message: String,
     },
+}
+
+impl Blocked {
+    /// What is wrong; nothing if it is only a matter of time.
+    pub(crate) fn fault(&self) -> Option<String> {
+        match self {
+            Blocked::Container { reason: "ContainerCreating", .. } => None,
+            Blocked::Container { message, .. }
+            | Blocked::Pod { message, .. }
+            | Blocked::Volume { message, .. } => Some(message.clone()),
+        }
+    }
 }
 
 /// Something about a container that must be changed before it can be created.
@@ -146,13 +170,18 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Resolved, Vec<Blocked>> {
     let (namespace, name) =
         (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default());
     let mut blocked = Vec::new();
-    let mut volumes = volume::plan_all(&inputs, &spec, &mut blocked);
-    let sandbox = sandbox(&inputs, &spec).unwrap_or_else(|why| {
+    let mut sandbox = sandbox(&inputs, &spec).unwrap_or_else(|why| {
         blocked.push(sandbox_failed(&why));
         Sandbox::default()
     });
+    // A process of the host has nothing of its own.
+    let host_ipc = sandbox.host_ipc || inputs.images.is_none();
+    sandbox.sysctls = sysctls::resolve(&spec, &Sandbox { host_ipc, ..sandbox.clone() })
+        .map_err(|message| vec![Blocked::Pod { reason: sysctls::FORBIDDEN, message }])?;
+    let mut volumes = volume::plan_all(&inputs, &spec, &mut blocked);
     if inputs.images.is_some() {
         volumes.push(files::network(&inputs, &spec, &sandbox));
+        volumes.extend(shared_memory::volume(&inputs, &spec));
     }
     let mut containers = Vec::new();
     for (role, container) in roles(&spec) {
@@ -170,9 +199,6 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Resolved, Vec<Blocked>> {
     if !blocked.is_empty() {
         return Err(blocked);
     }
-    let deadline = spec
-        .active_deadline_seconds
-        .and_then(|seconds| inputs.start_time.checked_add(SignedDuration::from_secs(seconds)).ok());
     let pod = Pod {
         version: spec::VERSION,
         handler: if inputs.images.is_some() { Handler::Oci } else { Handler::Process },
@@ -182,9 +208,9 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Resolved, Vec<Blocked>> {
         namespace,
         name,
         uid,
-        restart_policy: restart_policy(&spec),
+        restart_policy: restart_policy(spec.restart_policy.as_deref()),
         grace_seconds: spec.termination_grace_period_seconds.unwrap_or(30),
-        deadline,
+        deadline: status::deadline(inputs.pod, inputs.start_time),
         storage,
         memory_volumes: volumes.iter().filter_map(memory_volume).collect(),
         containers,
@@ -207,19 +233,31 @@ pub(crate) fn roles(spec: &api::PodSpec) -> impl Iterator<Item = (Role, &api::Co
     init.chain(spec.containers.iter().map(|container| (Role::Regular, container)))
 }
 
-fn restart_policy(spec: &api::PodSpec) -> RestartPolicy {
-    match spec.restart_policy.as_deref() {
+fn restart_policy(name: Option<&str>) -> RestartPolicy {
+    match name {
         Some("Never") => RestartPolicy::Never,
         Some("OnFailure") => RestartPolicy::OnFailure,
         _ => RestartPolicy::Always,
     }
 }
 
+/// When a container is restarted, if it says so itself.
+fn restart(container: &api::Container) -> Option<Restart> {
+    let policy = restart_policy(Some(container.restart_policy.as_deref()?));
+    let rules = container.restart_policy_rules.iter().flatten().filter(|rule| rule.action == "Restart");
+    let codes = rules.filter_map(|rule| rule.exit_codes.as_ref()).map(|codes| ExitCodes {
+        values: codes.values.clone().unwrap_or_default(),
+        inverted: codes.operator == "NotIn",
+    });
+    Some(Restart { policy, rules: codes.collect() })
+}
+
 fn memory_volume(volume: &Volume) -> Option<MemoryVolume> {
     match volume.plan {
         Plan::Memory { bytes_max } => {
             let (volume, path, gid) = (volume.name.clone(), volume.source.clone(), volume.gid);
-            Some(MemoryVolume { volume, path, bytes_max, gid })
+            let shared_memory = volume == shared_memory::VOLUME;
+            Some(MemoryVolume { volume, path, bytes_max, gid, shared_memory })
         }
         _ => None,
     }
@@ -237,14 +275,16 @@ fn resolve_container(
     let image = image(inputs, container)?;
     let image = image.as_deref();
     let (identity, home) = identity(inputs, spec, container, image).map_err(refuse(CONFIG_ERROR))?;
-    let defaults = image.into_iter().flat_map(image::environment).chain([("HOME".to_owned(), home)]);
-    let env = environment::resolve(inputs, spec, container, defaults).map_err(refuse(CONFIG_ERROR))?;
-    let mut mounts = mounts::resolve(container, volumes, &env, shares_mounts(inputs, container, volumes))
+    let own = environment::resolve(inputs, container).map_err(refuse(CONFIG_ERROR))?;
+    let mut mounts = mounts::resolve(container, volumes, &own, shares_mounts(inputs, container, volumes))
         .map_err(refuse(CONFIG_ERROR))?;
     if image.is_some() {
         files::mount(volumes, &mut mounts);
+        shared_memory::mount(volumes, &mut mounts);
     }
-    let argv = argv(container, image, &env).map_err(refuse(CREATE_ERROR))?;
+    let argv = argv(container, image, &own).map_err(refuse(CREATE_ERROR))?;
+    let defaults = image.into_iter().flat_map(image::environment).chain([("HOME".to_owned(), home)]);
+    let env = environment::complete(inputs, spec, own, defaults);
     let root = image.map(|image| image::root(inputs, spec, container, image)).transpose();
     let own_dir = container.working_dir.as_deref().filter(|dir| !dir.is_empty());
     let cwd = own_dir.or(image.map(|image| image.working_dir.as_str())).unwrap_or_default();
@@ -256,7 +296,9 @@ fn resolve_container(
     let [post_start, pre_stop] = calls::hooks(container, &host);
     Ok(Container {
         name: container.name.clone(),
+        image: container.image.clone().unwrap_or_default(),
         role,
+        restart: restart(container),
         argv,
         cwd: absolute(cwd),
         identity,
@@ -340,10 +382,20 @@ fn sandbox(inputs: &Inputs<'_>, spec: &api::PodSpec) -> Result<Sandbox, String> 
     let network = network::of_pod(inputs.pod, inputs.node.pod_network)?;
     let own = (!environment::has_hosts_name(spec)).then(|| network::kernel_hostname(inputs.pod, spec));
     let bridge = inputs.attachment.filter(|_| network == PodNetwork::Bridge);
+    let processes = if spec.host_pid == Some(true) {
+        Processes::Host
+    } else if ignored::shares_processes(spec, inputs.node.users.uid == 0) {
+        Processes::Pod
+    } else {
+        Processes::Own
+    };
     Ok(Sandbox {
         hostname: own.transpose()?,
         no_network: network == PodNetwork::None,
         bridge: bridge.cloned(),
+        processes,
+        host_ipc: spec.host_ipc == Some(true),
+        sysctls: Vec::new(),
     })
 }
 

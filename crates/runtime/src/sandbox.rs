@@ -21,7 +21,7 @@ use std::{
 use rustix::{
     fs::{FileType, Mode, fstat},
     mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount},
-    process::{chdir, fchdir, getegid, geteuid, pivot_root, umask},
+    process::{DumpableBehavior, chdir, fchdir, getegid, geteuid, pivot_root, set_dumpable_behavior, umask},
     system::sethostname,
     thread::UnshareFlags,
 };
@@ -29,7 +29,7 @@ use rustix::{
 use self::root::Tree;
 use crate::{
     mounts::{self, Refused},
-    spec::{Container, Identity, Mount, Pod, Propagation, Root},
+    spec::{Container, Identity, Mount, Pod, Processes, Propagation, Root},
     sys,
 };
 
@@ -58,11 +58,13 @@ pub(crate) struct Place {
     uid: u32,
     /// See `uid`.
     gid: u32,
+    /// Which processes the container sees.
+    processes: Processes,
 }
 
 impl Place {
     /// Makes the directories for a new attempt. What an earlier one wrote is gone, as it is with a kubelet.
-    pub(crate) fn make(pod_dir: &Path, container: &str) -> io::Result<Self> {
+    pub(crate) fn make(pod_dir: &Path, container: &str, processes: Processes) -> io::Result<Self> {
         let dir = container_dir(pod_dir, container);
         remove(&dir)?;
         let [upper, work, root, stage] = ["upper", "work", "root", "stage"].map(|name| dir.join(name));
@@ -72,7 +74,7 @@ impl Place {
         // It becomes the mode of the container's `/`.
         fs::set_permissions(&upper, fs::Permissions::from_mode(0o755))?;
         let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
-        Ok(Place { upper, work, root, stage, uid, gid })
+        Ok(Place { upper, work, root, stage, uid, gid, processes })
     }
 }
 
@@ -103,12 +105,14 @@ fn open_up(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives the shim what the containers of its pod share: a host's name, and an empty network unless they have the node's.
+/// Gives the shim what the containers of its pod share: a host's name, message queues and shared memory unless they have
+/// the machine's, an empty network unless they have the node's, and the settings of these.
 ///
 /// # Errors
 /// If the kernel does not grant the namespaces.
 pub(crate) fn share(pod: &Pod) -> io::Result<()> {
-    let mut flags = UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
+    let mut flags = UnshareFlags::NEWUTS;
+    flags.set(UnshareFlags::NEWIPC, !pod.sandbox.host_ipc);
     flags.set(UnshareFlags::NEWNET, pod.sandbox.no_network || pod.sandbox.bridge.is_some());
     let (uid, gid) = (geteuid(), getegid());
     if !uid.is_root() {
@@ -124,13 +128,20 @@ pub(crate) fn share(pod: &Pod) -> io::Result<()> {
     if let Some(hostname) = &pod.sandbox.hostname {
         sethostname(hostname.as_bytes())?;
     }
+    for (name, value) in &pod.sandbox.sysctls {
+        let path = Path::new("/proc/sys").join(name.replace('.', "/"));
+        fs::write(path, value).map_err(|error| {
+            io::Error::new(error.kind(), format!("sysctl {name} cannot be set to {value:?}: {error}"))
+        })?;
+    }
     Ok(())
 }
 
 /// The namespaces of a container's own, for [`sys::fork_into`]. Without root they belong to one more user namespace, in
 /// which the one user there is has the number that the container asks for.
-pub(crate) fn namespaces() -> u64 {
-    let own = libc::CLONE_NEWNS | libc::CLONE_NEWPID;
+pub(crate) fn namespaces(processes: Processes) -> u64 {
+    let of_processes = if processes == Processes::Own { libc::CLONE_NEWPID } else { 0 };
+    let own = libc::CLONE_NEWNS | of_processes;
     let all = if is_node_root() { own } else { own | libc::CLONE_NEWUSER };
     u64::from(all.unsigned_abs())
 }
@@ -155,6 +166,11 @@ pub(crate) fn enter(
         }
     };
     let privileged = place.uid == 0;
+    if privileged && place.processes != Processes::Own {
+        // Others see this process before it is theirs to see. The program that is executed can be looked into as usual.
+        set_dumpable_behavior(DumpableBehavior::NotDumpable)
+            .map_err(|error| failed("dumps")(error.into()))?;
+    }
     if !privileged {
         mounts::namespace::map_one((identity.uid, place.uid), (identity.gid, place.gid))
             .map_err(failed("users"))?;
@@ -171,7 +187,7 @@ pub(crate) fn enter(
     let (message, message_mount) = mounts::make_message_file(&place.stage).map_err(failed("message"))?;
     let layers = root::Layers { lower: &root.layers, upper: &place.upper, work: &place.work };
     let tree = Tree::mount(&layers, &place.root, !privileged).map_err(failed("image"))?;
-    kernel::populate(&tree, root, privileged).map_err(|(what, error)| Refused {
+    kernel::populate(&tree, root, place.processes, privileged).map_err(|(what, error)| Refused {
         volume: String::new(),
         message: format!("cannot make the sandbox ({what}): {error}"),
     })?;

@@ -5,11 +5,13 @@
 //! that died goes on from the journal.
 
 mod call;
+pub(crate) mod changes;
 mod control;
 mod enter;
 pub(crate) mod exec;
 mod launch;
 mod live;
+mod pause;
 mod storage;
 mod supervisor;
 
@@ -82,5 +84,5 @@ fn supervise(
     if !pod.is_understood() {
         return Err(ShimError::Version(pod.version));
     }
-    Supervisor::new(dir, pod, journal, records)?.run()
+    Supervisor::new(dir, &pod, journal, records)?.run()
 }

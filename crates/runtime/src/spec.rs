@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// The version of this form and of the journal's. It grows when an older program would misunderstand a newer one.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// The oldest version that this program still understands: that of the release before.
 pub const VERSION_OLDEST: u32 = 1;
 
@@ -66,6 +66,28 @@ pub struct Sandbox {
     /// Their network of their own, if they have one with a way out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bridge: Option<Attachment>,
+    /// Which processes they see.
+    #[serde(default)]
+    pub processes: Processes,
+    /// Whether they have the machine's message queues and shared memory: `spec.hostIPC`.
+    #[serde(default)]
+    pub host_ipc: bool,
+    /// Settings of the kernel for what is theirs alone: names with dots, and values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sysctls: Vec<(String, String)>,
+}
+
+/// Which processes a container with an image sees, and may send signals to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Processes {
+    /// Its own.
+    #[default]
+    Own,
+    /// Those of all containers of its pod: `spec.shareProcessNamespace`.
+    Pod,
+    /// Those of the machine: `spec.hostPID`.
+    Host,
 }
 
 /// How a pod is connected with the node's bridge.
@@ -174,8 +196,14 @@ pub enum Role {
 pub struct Container {
     /// Name, unique within the pod.
     pub name: String,
+    /// `image`, which may be changed while it runs. Before version 3 it was not told.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub image: String,
     /// When it runs.
     pub role: Role,
+    /// When it is restarted, if it says so itself; otherwise the pod does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Restart>,
     /// The program and its arguments; not empty.
     pub argv: Vec<String>,
     /// The whole environment.
@@ -205,6 +233,49 @@ pub struct Container {
     /// What tells how it does; each kind at most once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub probes: Vec<Probe>,
+}
+
+/// When a container is restarted that says so itself: `restartPolicy` and `restartPolicyRules` of a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restart {
+    /// What holds for exit codes that no rule is about.
+    pub policy: RestartPolicy,
+    /// With which exit codes it is restarted whatever the policy says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<ExitCodes>,
+}
+
+/// A set of exit codes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitCodes {
+    /// The codes.
+    pub values: Vec<i32>,
+    /// Whether all others are meant.
+    pub inverted: bool,
+}
+
+impl RestartPolicy {
+    /// Whether it lets a container run again that has ended with this code.
+    pub fn allows(self, exit_code: i32) -> bool {
+        match self {
+            RestartPolicy::Always => true,
+            RestartPolicy::OnFailure => exit_code != 0,
+            RestartPolicy::Never => false,
+        }
+    }
+}
+
+impl Restart {
+    /// Whether the container runs again after it has ended with this code.
+    pub fn allows(&self, exit_code: i32) -> bool {
+        let matches = |codes: &ExitCodes| codes.values.contains(&exit_code) != codes.inverted;
+        self.rules.iter().any(matches) || self.policy.allows(exit_code)
+    }
+
+    /// Whether there is an exit code with which it runs again.
+    pub fn may_allow(&self) -> bool {
+        self.policy != RestartPolicy::Never || !self.rules.is_empty()
+    }
 }
 
 /// What a probe is about.
@@ -415,12 +486,22 @@ pub struct MemoryVolume {
     pub bytes_max: Option<u64>,
     /// The group that owns it.
     pub gid: Option<u32>,
+    /// Whether it is shared memory: nothing in it is executed, and nobody removes what is another's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared_memory: bool,
 }
 
 impl Pod {
     /// Whether this program understands it.
     pub fn is_understood(&self) -> bool {
         (VERSION_OLDEST..=VERSION).contains(&self.version)
+    }
+
+    /// Takes over what a container is from now on.
+    pub(crate) fn respecify(&mut self, container: &Container) {
+        if let Some(position) = self.position(&container.name) {
+            self.containers[position] = container.clone();
+        }
     }
 
     /// The position of a container.

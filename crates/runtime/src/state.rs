@@ -18,6 +18,8 @@ pub struct State {
     pub stop: Option<Stop>,
     /// Why it was evicted, if it was.
     pub eviction: Option<String>,
+    /// The deadline that was set or made shorter while it ran. Not in the journal: whoever watches tells it again.
+    pub deadline: Option<Timestamp>,
     /// When the last process of the pod had ended and none was to be started any more.
     pub finished: Option<Timestamp>,
     /// The boot of the machine that the latest shim ran in.
@@ -79,6 +81,8 @@ pub struct Health {
     pub unlimited: Option<String>,
     /// Whether its pod had as many processes as it may.
     pub crowded: bool,
+    /// Whether its image was changed since it started.
+    pub changed: bool,
 }
 
 /// Why a container is ended although its pod goes on.
@@ -88,6 +92,8 @@ pub enum Condemned {
     PostStart,
     /// This probe, startup or liveness, failed.
     Probe(ProbeKind),
+    /// Its image was changed.
+    Changed,
 }
 
 /// That a container was asked to end.
@@ -128,6 +134,8 @@ pub struct Stop {
     pub cause: StopCause,
     /// When it is forced to.
     pub until: Timestamp,
+    /// Whether there is no time for hooks.
+    pub at_once: bool,
 }
 
 /// The delay before a container that crashed is started again.
@@ -145,6 +153,7 @@ impl State {
             containers: spec.containers.iter().map(container).collect(),
             stop: None,
             eviction: None,
+            deadline: None,
             finished: None,
             boot_id: String::new(),
             gave_up: None,
@@ -156,6 +165,7 @@ impl State {
         let time = record.time;
         match &record.event {
             Event::Specified(_) => {}
+            Event::Respecified(container) => self.change(&container.name, Container::respecify),
             Event::Opened { boot_id, .. } => {
                 self.boot_id.clone_from(boot_id);
                 self.gave_up = None;
@@ -188,22 +198,25 @@ impl State {
             Event::Exited { container, attempt, exit } => {
                 self.change(container, |c| c.end(*attempt, time, exit.clone()));
             }
-            Event::Stopping { cause, until } => self.stop(*cause, *until),
+            Event::Stopping { cause, until, at_once } => self.stop(*cause, *until, *at_once),
             Event::Evicted { message, until } => {
                 if self.stop.is_none() {
                     self.eviction = Some(message.clone());
                 }
-                self.stop(StopCause::Evicted, *until);
+                self.stop(StopCause::Evicted, *until, true);
             }
             Event::Finished => self.finished = Some(time),
         }
     }
 
     /// The first cause counts, and the earliest end.
-    fn stop(&mut self, cause: StopCause, until: Timestamp) {
+    fn stop(&mut self, cause: StopCause, until: Timestamp, at_once: bool) {
         match &mut self.stop {
-            Some(stop) => stop.until = stop.until.min(until),
-            None => self.stop = Some(Stop { cause, until }),
+            Some(stop) => {
+                stop.until = stop.until.min(until);
+                stop.at_once |= at_once;
+            }
+            None => self.stop = Some(Stop { cause, until, at_once }),
         }
     }
 
@@ -261,7 +274,9 @@ impl Health {
     /// Why the container is ended, if it is for what was said.
     pub fn condemned(&self) -> Option<Condemned> {
         let failed = |result| result == Some(false);
-        if failed(self.post_start) {
+        if self.changed {
+            Some(Condemned::Changed)
+        } else if failed(self.post_start) {
             Some(Condemned::PostStart)
         } else if failed(self.startup) {
             Some(Condemned::Probe(ProbeKind::Startup))
@@ -281,6 +296,14 @@ impl Container {
             Some(Attempt { number, process, started: time, exit: None, health: Health::default() });
         self.refusal = None;
         self.killing = None;
+    }
+
+    /// Its image was changed: how the old one fared does not count for the new one.
+    fn respecify(&mut self) {
+        self.backoff = None;
+        if let Some(attempt) = self.current.as_mut().filter(|attempt| attempt.exit.is_none()) {
+            attempt.health.changed = true;
+        }
     }
 
     fn end(&mut self, number: u32, time: Timestamp, exit: Exit) {
@@ -305,6 +328,11 @@ impl Container {
     /// Whether it runs and its `postStart` hook is not done.
     pub fn is_being_hooked(&self, spec: &spec::Container) -> bool {
         self.running().is_some_and(|health| spec.post_start.is_some() && health.post_start.is_none())
+    }
+
+    /// Whether it runs and has a `preStop` hook of which nothing was heard.
+    pub fn pre_stop_is_due(&self, spec: &spec::Container) -> bool {
+        self.running().is_some_and(|health| spec.pre_stop.is_some() && health.pre_stop.is_none())
     }
 
     /// Whether it runs and has come up: its hook and its startup probe have succeeded, if it has them.

@@ -7,7 +7,7 @@ use cronlet_object::api::{
     self, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
     ContainerStatus, PodStatus, Time,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{HostIP, PodIP};
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     lifecycle,
     resolve::{Blocked, roles},
     spec::{self, Role},
-    state::{self, Attempt, State, container_id},
+    state::{self, Attempt, Condemned, State, container_id},
 };
 
 /// All that a pod's status depends on.
@@ -72,7 +72,7 @@ pub fn pod_status(observed: Observed<'_>) -> PodStatus {
         && let Some((reason, message)) = ended_by_node(observed)
     {
         status.reason = Some(reason.to_owned());
-        status.message = Some(message.to_owned());
+        status.message = Some(message);
     }
     status.conditions = Some(conditions::conditions(observed, phase, &parts, &statuses));
     let init_count = parts.iter().filter(|part| part.role != Role::Regular).count();
@@ -126,19 +126,28 @@ pub fn over_stored(stored: PodStatus, told: &PodStatus) -> PodStatus {
     }
 }
 
+/// When a pod has been active for as long as it may, if that is bounded.
+pub(crate) fn deadline(pod: &api::Pod, start_time: Timestamp) -> Option<Timestamp> {
+    let seconds = pod.spec.as_ref()?.active_deadline_seconds?;
+    start_time.checked_add(SignedDuration::from_secs(seconds)).ok()
+}
+
 /// Whether a pod has been active for longer than it may.
 pub(crate) fn is_past_deadline(pod: &api::Pod, start_time: Timestamp, now: Timestamp) -> bool {
-    let seconds = pod.spec.as_ref().and_then(|spec| spec.active_deadline_seconds);
-    seconds.is_some_and(|seconds| now.duration_since(start_time).as_secs() >= seconds)
+    deadline(pod, start_time).is_some_and(|deadline| deadline <= now)
 }
 
 /// Why the node ended the pod, or never started it: reason and message.
-fn ended_by_node(observed: Observed<'_>) -> Option<(&'static str, &str)> {
-    match observed.run {
-        Some((_, state)) => stopped_by_node(state),
-        None => is_past_deadline(observed.pod, observed.start_time, observed.now)
-            .then_some((DEADLINE_REASON, DEADLINE_MESSAGE)),
+fn ended_by_node(observed: Observed<'_>) -> Option<(&'static str, String)> {
+    if let Some((_, state)) = observed.run {
+        return stopped_by_node(state).map(|(reason, message)| (reason, message.to_owned()));
     }
+    let rejected = observed.blocked.iter().find_map(|blocked| match blocked {
+        Blocked::Pod { reason, message } => Some((*reason, format!("Pod was rejected: {message}"))),
+        _ => None,
+    });
+    let is_late = is_past_deadline(observed.pod, observed.start_time, observed.now);
+    rejected.or_else(|| is_late.then(|| (DEADLINE_REASON, DEADLINE_MESSAGE.to_owned())))
 }
 
 /// Why the node ended a pod that it had started: because it was active for too long, or kept too much on the disk.
@@ -220,7 +229,9 @@ fn container_status(observed: Observed<'_>, part: Part<'_>, initialized: bool) -
         },
         None => (not_started(observed, part, initialized), None),
     };
-    let image = part.container.image.clone().unwrap_or_default();
+    // What it runs with, until a changed one is there.
+    let told = part.spec.map(|spec| spec.image.clone()).filter(|image| !image.is_empty());
+    let image = told.or_else(|| part.container.image.clone()).unwrap_or_default();
     ContainerStatus {
         name: name.clone(),
         container_id: part.current().map(|attempt| api_id(uid, name, attempt.number)),
@@ -230,9 +241,17 @@ fn container_status(observed: Observed<'_>, part: Part<'_>, initialized: bool) -
         last_state: Some(last.unwrap_or_default()),
         ready: part.is_ready(),
         started: Some(part.is_started()),
-        restart_count: part.current().map_or(0, |attempt| i32::try_from(attempt.number).unwrap_or(i32::MAX)),
+        restart_count: part.current().map_or(0, |attempt| restart_count(observed, attempt)),
         ..ContainerStatus::default()
     }
+}
+
+/// How often a container was restarted. One whose end nobody saw is counted as if it had been already, unless its pod is
+/// to go (the kubelet's rule).
+fn restart_count(observed: Observed<'_>, attempt: &Attempt) -> i32 {
+    let is_lost = attempt.exit.as_ref().is_some_and(|(_, exit)| exit.kind == ExitKind::Lost);
+    let counts = is_lost && observed.pod.metadata.deletion_timestamp.is_none();
+    i32::try_from(attempt.number).unwrap_or(i32::MAX).saturating_add(i32::from(counts))
 }
 
 /// The image that a container runs, as it was found by its digest; nothing for a process of the host.
@@ -290,12 +309,23 @@ fn waiting_again(observed: Observed<'_>, part: Part<'_>) -> Option<ContainerStat
     part.restart_at?;
     let record = part.record?;
     if let Some(refusal) = &record.refusal {
-        return Some(waiting("ContainerCreating", Some(volume_message(&refusal.volume, &refusal.message))));
+        let message = volume_message(&refusal.volume, &refusal.message);
+        return Some(waiting(creating(observed), Some(message)));
     }
     let delay = record.restart_delay().as_secs();
-    // Restarted at once the first time, it does not wait.
-    (delay > 0)
-        .then(|| waiting("CrashLoopBackOff", Some(back_off_message(observed.pod, part.container, delay))))
+    if delay > 0 {
+        let message = back_off_message(observed.pod, part.container, delay);
+        return Some(waiting("CrashLoopBackOff", Some(message)));
+    }
+    // Restarted at once the first time, it does not wait, unless it did not come to run at all.
+    let (_, exit) = record.exit()?;
+    match record.condemned() {
+        _ if exit.kind == ExitKind::StartError => {
+            Some(waiting("RunContainerError", Some(exit.message.clone())))
+        }
+        Some(Condemned::PostStart) => Some(waiting("PostStartHookError", None)),
+        _ => None,
+    }
 }
 
 fn back_off_message(pod: &api::Pod, container: &api::Container, delay_seconds: i64) -> String {
@@ -356,13 +386,12 @@ fn not_started(observed: Observed<'_>, part: Part<'_>, initialized: bool) -> Con
     let volume = || {
         observed.blocked.iter().find_map(|blocked| match blocked {
             Blocked::Volume { volume, message } => Some(volume_message(volume, message)),
-            Blocked::Container { .. } => None,
+            Blocked::Container { .. } | Blocked::Pod { .. } => None,
         })
     };
     let refusal = part.record.and_then(|record| record.refusal.as_ref());
     let refused = || refusal.map(|refusal| volume_message(&refusal.volume, &refusal.message));
-    let reason = if refusal.is_some() { "ContainerCreating" } else { creating(observed) };
-    own.unwrap_or_else(|| waiting(reason, refused().or_else(volume)))
+    own.unwrap_or_else(|| waiting(creating(observed), refused().or_else(volume)))
 }
 
 #[cfg(test)]

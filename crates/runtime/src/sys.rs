@@ -199,6 +199,33 @@ pub(crate) fn close_others_on_exec() {
     unsafe { libc::syscall(libc::SYS_close_range, 3, c_int::MAX, CLOSE_RANGE_CLOEXEC) };
 }
 
+/// Closes every descriptor of this process, which uses none of them any more.
+pub(crate) fn close_all() {
+    // SAFETY: the caller ends without touching a descriptor again, so that none is used after it was closed. A kernel
+    // that does not know the call leaves them open until then.
+    unsafe { libc::syscall(libc::SYS_close_range, 0, c_int::MAX, 0) };
+}
+
+/// Takes the results of children for ever, those that the kernel gives to the first process of a namespace included.
+pub(crate) fn reap_for_ever() -> ! {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: `sigemptyset` initialises the set before anything reads it, and the default disposition of SIGCHLD runs
+    // no code of ours. Blocked, the signal is kept until it is waited for.
+    unsafe {
+        libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), libc::SIGCHLD);
+        libc::sigprocmask(libc::SIG_SETMASK, set.as_ptr(), ptr::null_mut());
+    }
+    loop {
+        // SAFETY: the set was initialised above, and no place for details is given to either call.
+        unsafe {
+            while libc::waitpid(-1, ptr::null_mut(), libc::WNOHANG) > 0 {}
+            libc::sigwaitinfo(set.as_ptr(), ptr::null_mut());
+        }
+    }
+}
+
 /// Makes a mount read-only, without changing anything else about it.
 pub(crate) fn mount_read_only(mount: BorrowedFd<'_>) -> io::Result<()> {
     set_attributes(mount, libc::AT_EMPTY_PATH, MOUNT_ATTR_RDONLY, 0)

@@ -36,6 +36,9 @@ mod rights;
 #[path = "pods/servers.rs"]
 mod servers;
 
+#[path = "pods/sharing.rs"]
+mod sharing;
+
 #[path = "pods/storage.rs"]
 mod storage;
 
@@ -69,7 +72,8 @@ fn main() -> ExitCode {
     if servers::has_namespaces() {
         all.extend([storage::TESTS, volumes::TESTS].concat());
         if containers::has_busybox() {
-            all.extend([containers::TESTS, hostile::TESTS, network::TESTS, pulls::TESTS, rights::TESTS].concat());
+            let of_images = [containers::TESTS, hostile::TESTS, network::TESTS, pulls::TESTS];
+            all.extend([of_images.concat(), [rights::TESTS, sharing::TESTS].concat()].concat());
         } else {
             println!(
                 "the tests of containers are not run: there is no /bin/busybox (Debian's busybox-static)"

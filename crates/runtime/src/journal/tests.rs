@@ -15,7 +15,7 @@ fn events() -> Vec<Event> {
         Event::Started { container: "c".into(), attempt: 0, pid: 8, ticks: 9 },
         Event::Killing { container: "c".into(), until: Timestamp::UNIX_EPOCH, firm: false },
         Event::Exited { container: "c".into(), attempt: 0, exit },
-        Event::Stopping { cause: StopCause::Deadline, until: Timestamp::UNIX_EPOCH },
+        Event::Stopping { cause: StopCause::Deadline, until: Timestamp::UNIX_EPOCH, at_once: false },
         Event::Refused {
             container: "c".into(),
             volume: "v".into(),
@@ -64,6 +64,37 @@ fn what_must_survive_a_crash_is_what_cannot_be_found_out_again() {
     let finals =
         events().into_iter().map(|event| Record { seq: 1, time: Timestamp::UNIX_EPOCH, event }.is_final());
     assert_eq!(finals.collect::<Vec<_>>(), [false, false, false, true, false, false, false, true]);
+}
+
+#[test]
+fn a_pod_is_what_it_was_specified_to_be_last() {
+    let container = |name: &str, image: &str| -> spec::Container {
+        serde_json::from_value(serde_json::json!({
+            "name": name, "image": image, "role": "regular", "argv": ["true"], "env": [], "cwd": "/",
+            "no_new_privileges": false, "mounts": [],
+            "termination_message": { "path": "/x", "required": false, "fallback_to_logs": false },
+        }))
+        .unwrap()
+    };
+    let pod: spec::Pod = serde_json::from_value(serde_json::json!({
+        "version": 3, "handler": "process", "namespace": "ns", "name": "p", "uid": "u", "restart_policy": "Always",
+        "grace_seconds": 30, "log_dir": "/log", "log_links_dir": "/links", "memory_volumes": [],
+        "containers": [container("a", "one"), container("b", "one")],
+    }))
+    .unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let respecified = |name, image| Event::Respecified(Box::new(container(name, image)));
+    let events = vec![
+        Event::Specified(Box::new(pod)),
+        respecified("b", "two"),
+        respecified("x", "two"),
+        Event::Finished,
+    ];
+    let records = written(dir.path(), events);
+    let found = specification(&records).unwrap();
+    let images: Vec<_> = found.containers.iter().map(|c| (c.name.as_str(), c.image.as_str())).collect();
+    assert_eq!(images, [("a", "one"), ("b", "two")]);
+    assert_eq!(specification(&records[1..]), None);
 }
 
 #[test]

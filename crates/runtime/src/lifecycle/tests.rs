@@ -3,7 +3,7 @@ mod health;
 use super::*;
 use crate::{
     journal::{Event, Exit, ExitKind, Record, Usage},
-    spec::{Container, Handler, Sandbox, TerminationMessage},
+    spec::{Container, ExitCodes, Handler, Sandbox, TerminationMessage},
 };
 
 fn at(second: i64) -> Timestamp {
@@ -14,6 +14,8 @@ fn pod(policy: RestartPolicy, roles: &[Role]) -> Pod {
     let container = |(position, &role): (usize, &Role)| Container {
         name: format!("c{position}"),
         role,
+        image: String::new(),
+        restart: None,
         argv: vec!["true".into()],
         env: Vec::new(),
         cwd: "/".into(),
@@ -96,22 +98,29 @@ impl Story {
         for action in self.decides(second).0 {
             match action {
                 Start(container) => self.starts(second, container),
-                Action::Terminate { container, until } => {
+                Action::Terminate { container, until, .. } => {
                     self.happens(
                         second,
                         Event::Killing { container: format!("c{container}"), until, firm: false },
                     );
                 }
                 Kill(container) => self.exits(second, container, 137),
-                Action::Stop { cause, until } => self.happens(second, Event::Stopping { cause, until }),
+                Action::CallPreStop(_) => {}
+                Action::Stop { cause, until, at_once } => {
+                    self.happens(second, Event::Stopping { cause, until, at_once });
+                }
                 Finish => self.happens(second, Event::Finished),
             }
         }
     }
 }
 
+fn stopping(until: i64) -> Event {
+    Event::Stopping { cause: StopCause::Request, until: at(until), at_once: false }
+}
+
 fn terminate(container: usize, until: i64) -> Action {
-    Action::Terminate { container, until: at(until) }
+    Action::Terminate { container, until: at(until), hook: false }
 }
 
 use Action::{Finish, Kill, Start};
@@ -148,6 +157,52 @@ fn whether_a_container_is_restarted_depends_on_policy_and_exit_code() {
         let expected = if again { Start(0) } else { Finish };
         assert_eq!(story.decides(1), (vec![expected], None), "{policy:?} {code}");
         assert_eq!(restart_at(&story.pod, &story.state, 0).is_some(), again);
+    }
+}
+
+#[test]
+fn a_container_may_say_itself_when_it_is_restarted() {
+    let codes = |values: &[i32], inverted| ExitCodes { values: values.to_vec(), inverted };
+    for (of_pod, own, rules, code, again) in [
+        (Never, Always, vec![], 0, true),
+        (Never, OnFailure, vec![], 0, false),
+        (Never, OnFailure, vec![], 1, true),
+        (Always, Never, vec![], 1, false),
+        (Always, OnFailure, vec![], 0, false),
+        (Never, Never, vec![codes(&[42, 43], false)], 43, true),
+        (Never, Never, vec![codes(&[42, 43], false)], 44, false),
+        (Never, Never, vec![codes(&[42], true)], 1, true),
+        (Always, Never, vec![codes(&[42], true)], 42, false),
+        (Never, Never, vec![codes(&[1], false), codes(&[0], false)], 0, true),
+        // What no rule is about is for the container's own policy.
+        (Never, OnFailure, vec![codes(&[0], false)], 1, true),
+    ] {
+        let restart = Some(Restart { policy: own, rules });
+        let mut story = Story::new(of_pod, &[Regular]);
+        story.pod.containers[0].restart = restart.clone();
+        story.obeys(0);
+        story.exits(1, 0, code);
+        let expected = if again { Start(0) } else { Finish };
+        assert_eq!(story.decides(1), (vec![expected], None), "{restart:?} {code}");
+        assert_eq!(restart_at(&story.pod, &story.state, 0).is_some(), again);
+        // Others go by what the pod says.
+        let mut beside = Story::new(Never, &[Regular, Regular]);
+        beside.pod.containers[0].restart = restart;
+        beside.obeys(0);
+        beside.exits(1, 1, 1);
+        assert_eq!(beside.decides(1), (vec![], None));
+    }
+}
+
+#[test]
+fn an_init_container_may_say_itself_when_it_is_restarted() {
+    let rules = vec![ExitCodes { values: vec![0, 42], inverted: false }];
+    for (code, next) in [(42, Start(0)), (1, Finish), (0, Start(1))] {
+        let mut story = Story::new(Always, &[Init, Regular]);
+        story.pod.containers[0].restart = Some(Restart { policy: Never, rules: rules.clone() });
+        story.obeys(0);
+        story.exits(1, 0, code);
+        assert_eq!(story.decides(1), (vec![next], None), "{code}");
     }
 }
 
@@ -282,15 +337,15 @@ fn a_sidecar_that_had_come_up_does_not_hold_up_what_follows_when_it_crashes() {
 fn a_stop_asks_then_forces() {
     let mut story = Story::new(Always, &[Regular, Regular]);
     story.obeys(0);
-    story.happens(5, Event::Stopping { cause: StopCause::Request, until: at(35) });
+    story.happens(5, stopping(35));
     assert_eq!(story.decides(5).0, [terminate(0, 35), terminate(1, 35)]);
     story.obeys(5);
     story.exits(6, 0, 143);
     assert_eq!(story.decides(7), (vec![], Some(35)));
     // It may be made shorter, but not longer.
-    story.happens(7, Event::Stopping { cause: StopCause::Request, until: at(50) });
+    story.happens(7, stopping(50));
     assert_eq!(story.decides(7), (vec![], Some(35)));
-    story.happens(8, Event::Stopping { cause: StopCause::Request, until: at(10) });
+    story.happens(8, stopping(10));
     assert_eq!(story.decides(8), (vec![], Some(10)));
     // Asked for as long as the end is not known.
     assert_eq!(story.decides(10), (vec![Kill(1)], None));
@@ -304,7 +359,7 @@ fn a_sidecar_has_at_least_the_shortest_grace_period() {
     let mut story = Story::new(Never, &[Sidecar, Regular]);
     story.obeys(0);
     story.obeys(0);
-    story.happens(5, Event::Stopping { cause: StopCause::Request, until: at(7) });
+    story.happens(5, stopping(7));
     story.obeys(5);
     story.obeys(7);
     assert_eq!(story.decides(7).0, [terminate(0, 9)]);
@@ -316,7 +371,7 @@ fn a_sidecar_has_at_least_the_shortest_grace_period() {
 #[test]
 fn a_stop_before_the_first_start_starts_nothing() {
     let mut story = Story::new(Always, &[Init, Regular]);
-    story.happens(0, Event::Stopping { cause: StopCause::Request, until: at(30) });
+    story.happens(0, stopping(30));
     assert_eq!(story.decides(0), (vec![Finish], None));
 }
 
@@ -328,9 +383,59 @@ fn a_deadline_is_a_stop() {
     story.obeys(0);
     assert_eq!(story.decides(99), (vec![], Some(100)));
     let until = at(130);
-    assert_eq!(story.decides(100).0, [Action::Stop { cause: StopCause::Deadline, until }]);
+    assert_eq!(story.decides(100).0, [Action::Stop { cause: StopCause::Deadline, until, at_once: false }]);
     story.obeys(100);
     assert_eq!(story.decides(100).0, [terminate(0, 130)]);
+}
+
+#[test]
+fn a_deadline_may_come_nearer_while_a_pod_runs() {
+    let mut story = Story::new(OnFailure, &[Regular]);
+    story.obeys(0);
+    assert_eq!(story.decides(1), (vec![], None));
+    story.state.deadline = Some(at(100));
+    assert_eq!(story.decides(2), (vec![], Some(100)));
+    story.pod.deadline = Some(at(50));
+    assert_eq!(story.decides(3), (vec![], Some(50)));
+    story.state.deadline = Some(at(3));
+    let stop = Action::Stop { cause: StopCause::Deadline, until: at(33), at_once: false };
+    assert_eq!(story.decides(3).0, [stop]);
+}
+
+#[test]
+fn a_container_whose_image_is_changed_is_restarted_whatever_its_policy() {
+    for (policy, code) in [(Never, 0), (OnFailure, 0), (Always, 1)] {
+        let mut story = Story::new(policy, &[Init, Regular]);
+        let changes = |story: &mut Story, second, container: usize| {
+            let container = story.pod.containers[container].clone();
+            story.happens(second, Event::Respecified(Box::new(container)));
+        };
+        story.obeys(0);
+        // An init container runs to its end.
+        changes(&mut story, 1, 0);
+        assert_eq!(story.decides(1), (vec![], None));
+        story.exits(2, 0, 0);
+        story.obeys(2);
+        assert_eq!(story.decides(3), (vec![], None));
+        changes(&mut story, 3, 1);
+        assert_eq!(story.decides(3).0, [terminate(1, 33)]);
+        story.obeys(3);
+        story.exits(4, 1, code);
+        assert_eq!(story.decides(4).0, [Start(1)], "{policy:?}");
+        story.obeys(4);
+        assert_eq!(story.decides(5), (vec![], None));
+        // Its delays begin anew.
+        story.exits(6, 1, 1);
+        assert_eq!(story.state.containers[1].restart_delay(), SignedDuration::from_secs(10));
+        assert_eq!(restart_at(&story.pod, &story.state, 1).is_some(), policy != Never);
+    }
+    // One that has ended stays so.
+    let mut story = Story::new(Never, &[Regular, Regular]);
+    story.obeys(0);
+    story.exits(1, 0, 0);
+    let container = story.pod.containers[0].clone();
+    story.happens(2, Event::Respecified(Box::new(container)));
+    assert_eq!(story.decides(2), (vec![], None));
 }
 
 #[test]

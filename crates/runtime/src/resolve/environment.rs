@@ -14,14 +14,8 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// Environment variables in the order of their first definition.
 type Variables = Vec<(String, String)>;
 
-/// The whole environment of a container, or why it cannot be known. `defaults` hold where the container says nothing
-/// else, and it cannot refer to them.
-pub(super) fn resolve(
-    inputs: &Inputs<'_>,
-    spec: &api::PodSpec,
-    container: &api::Container,
-    defaults: impl IntoIterator<Item = (String, String)>,
-) -> Result<Variables, String> {
+/// The variables that a container defines, or why they cannot be known. To others it cannot refer.
+pub(super) fn resolve(inputs: &Inputs<'_>, container: &api::Container) -> Result<Variables, String> {
     let mut variables = Variables::new();
     for source in container.env_from.iter().flatten() {
         add_all(inputs, source, &mut variables)?;
@@ -36,13 +30,24 @@ pub(super) fn resolve(
             set(&mut variables, variable.name.clone(), value);
         }
     }
+    Ok(variables)
+}
+
+/// The whole environment of a container: its own variables, and where it says nothing else `defaults` and what every
+/// container has.
+pub(super) fn complete(
+    inputs: &Inputs<'_>,
+    spec: &api::PodSpec,
+    mut variables: Variables,
+    defaults: impl IntoIterator<Item = (String, String)>,
+) -> Variables {
     let general = [("PATH".to_owned(), PATH.to_owned()), ("HOSTNAME".to_owned(), hostname(inputs, spec))];
     for (name, value) in defaults.into_iter().chain(general) {
         if lookup(&variables, &name).is_none() {
             variables.push((name, value));
         }
     }
-    Ok(variables)
+    variables
 }
 
 /// Replaces `$(NAME)` by the variable's value, once. `$$` is a `$`; what names no variable stays as it is.

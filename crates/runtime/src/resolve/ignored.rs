@@ -4,28 +4,30 @@
 use cronlet_object::api;
 
 use super::roles;
+use crate::spec::{Processes, Sandbox};
 
-/// The fields in question, by their paths in the pod.
-pub(crate) fn fields(spec: &api::PodSpec) -> Vec<String> {
+/// Whether the containers of a pod are to share their processes and can: that needs root.
+pub(super) fn shares_processes(spec: &api::PodSpec, is_root: bool) -> bool {
+    is_root && spec.share_process_namespace == Some(true)
+}
+
+/// The fields in question, by their paths in the pod, whose containers share what `sandbox` says.
+pub(crate) fn fields(spec: &api::PodSpec, sandbox: &Sandbox) -> Vec<String> {
     let mut fields = Vec::new();
     let pod = spec.security_context.clone().unwrap_or_default();
     let localhost = |profile: Option<&str>| profile == Some("Localhost");
     let of_pod = [
-        ("spec.hostIPC", spec.host_ipc == Some(true)),
-        ("spec.hostPID", spec.host_pid == Some(true)),
         ("spec.hostUsers", spec.host_users == Some(false)),
-        ("spec.shareProcessNamespace", spec.share_process_namespace == Some(true)),
+        (
+            "spec.shareProcessNamespace (the node must be root for that)",
+            spec.share_process_namespace == Some(true) && sandbox.processes == Processes::Own,
+        ),
         ("spec.securityContext.appArmorProfile", pod.app_armor_profile.is_some()),
         ("spec.securityContext.seLinuxOptions", pod.se_linux_options.is_some()),
         (
             "spec.securityContext.seccompProfile",
             localhost(pod.seccomp_profile.as_ref().map(|profile| profile.type_.as_str())),
         ),
-        (
-            "spec.securityContext.supplementalGroupsPolicy",
-            pod.supplemental_groups_policy.as_deref() == Some("Strict"),
-        ),
-        ("spec.securityContext.sysctls", pod.sysctls.is_some_and(|sysctls| !sysctls.is_empty())),
     ];
     fields.extend(of_pod.into_iter().filter(|(_, is_set)| *is_set).map(|(field, _)| field.to_owned()));
     for (_, container) in roles(spec) {
@@ -52,7 +54,7 @@ mod tests {
     use super::*;
 
     fn of(spec: Value) -> Vec<String> {
-        fields(&serde_json::from_value(spec).unwrap())
+        fields(&serde_json::from_value(spec).unwrap(), &Sandbox::default())
     }
 
     #[test]
@@ -62,15 +64,13 @@ mod tests {
             "securityContext": { "procMount": "Unmasked", "seccompProfile": { "type": "Localhost" } },
         });
         let named = of(json!({
-            "hostPID": true, "hostUsers": false, "containers": [container],
-            "securityContext": { "sysctls": [{ "name": "kernel.shm_rmid_forced", "value": "1" }] },
+            "shareProcessNamespace": true, "hostUsers": false, "containers": [container],
         }));
         assert_eq!(
             named,
             [
-                "spec.hostPID",
                 "spec.hostUsers",
-                "spec.securityContext.sysctls",
+                "spec.shareProcessNamespace (the node must be root for that)",
                 "securityContext.procMount of container c",
                 "securityContext.seccompProfile of container c",
             ]
@@ -86,8 +86,12 @@ mod tests {
         });
         let spec = json!({
             "hostPID": false, "hostIPC": false, "hostUsers": true, "shareProcessNamespace": false,
-            "securityContext": { "sysctls": [], "supplementalGroupsPolicy": "Merge" }, "containers": [container],
+            "securityContext": { "sysctls": [], "supplementalGroupsPolicy": "Strict" }, "containers": [container],
         });
         assert!(of(spec).is_empty());
+        let shared =
+            json!({ "shareProcessNamespace": true, "containers": [{ "name": "c", "image": "app" }] });
+        let sandbox = Sandbox { processes: Processes::Pod, ..Sandbox::default() };
+        assert!(fields(&serde_json::from_value(shared).unwrap(), &sandbox).is_empty());
     }
 }

@@ -159,7 +159,9 @@ pub(super) fn identity(
         (None, None) if !group.is_empty() => own_group(group, &image.group)?,
         _ => users.primary_group(uid),
     };
-    let name = name_of(uid, &image.passwd);
+    // Whoever asks for `Strict` has no groups but those that the pod names.
+    let is_strict = pod.is_some_and(|pod| pod.supplemental_groups_policy.as_deref() == Some("Strict"));
+    let name = name_of(uid, &image.passwd).filter(|_| !is_strict);
     let mut groups = wanted.groups;
     groups.extend(wanted_identity::id(pod.and_then(|pod| pod.fs_group))?);
     groups.extend(name.map(|name| groups_of(name, &image.group)).unwrap_or_default());

@@ -116,7 +116,7 @@ fn config_error(world: &World, pod: &api::Pod) -> String {
 fn a_pod_is_resolved_whole() {
     let world = World::new();
     let mut pod = world
-        .pod("{command: [run, $(HOME), $$x], args: ['$(X)'], env: [{name: X, value: x}], workingDir: srv}");
+        .pod("{command: [run, $(HOME), $$x], args: ['$(X)', $(PATH)], env: [{name: X, value: x}], workingDir: srv}");
     let spec = pod.spec.as_mut().unwrap();
     spec.active_deadline_seconds = Some(60);
     spec.init_containers = Some(vec![
@@ -127,13 +127,41 @@ fn a_pod_is_resolved_whole() {
     let roles: Vec<_> = resolved.containers.iter().map(|c| (c.name.as_str(), c.role)).collect();
     assert_eq!(roles, [("s", Role::Sidecar), ("i", Role::Init), ("c", Role::Regular)]);
     let c = &resolved.containers[2];
-    assert_eq!(c.argv, ["run", "/root", "$x", "x"]);
+    // Only what the pod defines is known at that point.
+    assert_eq!(c.argv, ["run", "$(HOME)", "$x", "x", "$(PATH)"]);
+    assert!(c.env.contains(&("HOME".to_owned(), "/root".to_owned())), "{:?}", c.env);
+    assert_eq!(c.restart, None);
     assert_eq!(c.cwd, "/srv");
     assert_eq!(c.identity, None);
     assert!(!c.termination_message.required && !c.no_new_privileges);
     assert_eq!(resolved.deadline, Some(Timestamp::from_second(60).unwrap()));
     assert_eq!((resolved.restart_policy, resolved.grace_seconds), (RestartPolicy::OnFailure, 30));
     assert_eq!(resolved.log_dir, Path::new("/log/pods/ns_p_u"));
+}
+
+#[test]
+fn a_sub_path_knows_only_what_the_pod_defines() {
+    let world = World::new();
+    let mut pod =
+        world.pod("{command: [x], volumeMounts: [{name: e, mountPath: /e, subPathExpr: $(HOSTNAME)}]}");
+    pod.spec.as_mut().unwrap().volumes =
+        serde_json::from_value(json!([{ "name": "e", "emptyDir": {} }])).unwrap();
+    let message = "missing value for \"HOSTNAME\"".to_owned();
+    let expected = Blocked::Container { container: "c".into(), reason: CONFIG_ERROR, message };
+    assert_eq!(resolve(world.inputs(&pod)).unwrap_err(), [expected]);
+}
+
+#[test]
+fn a_containers_own_restart_policy_is_handed_on() {
+    let world = World::new();
+    let pod = world.pod(
+        "{command: [x], restartPolicy: Never, restartPolicyRules: [{action: Restart, exitCodes: {operator: In, \
+         values: [42]}}, {action: Restart, exitCodes: {operator: NotIn, values: [1, 2]}}, {action: Other, \
+         exitCodes: {operator: In, values: [3]}}]}",
+    );
+    let codes = |values: &[i32], inverted| ExitCodes { values: values.to_vec(), inverted };
+    let rules = vec![codes(&[42], false), codes(&[1, 2], true)];
+    assert_eq!(only(&world, &pod).restart, Some(Restart { policy: RestartPolicy::Never, rules }));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use cronlet_object::api;
 use jiff::Timestamp;
 
 use crate::{
-    journal::{self, Event, Exit, Usage},
+    journal::{self, Event, Exit, ExitKind, Usage},
     logs::files,
     sandbox, spec,
     state::{State, container_id},
@@ -31,9 +31,16 @@ pub(super) fn layers(pods_dir: &Path) -> Vec<PathBuf> {
         let records = journal::Reader::open(&pods_dir.join(uid)).and_then(|mut journal| journal.read());
         // A pod whose journal cannot be read has no shim that could start a container.
         let Ok(records) = records else { continue };
-        let Some(pod) = journal::specification(&records) else { continue };
-        let roots = pod.containers.iter().filter_map(|container| container.root.as_ref());
-        layers.extend(roots.flat_map(|root| root.layers.iter().cloned()));
+        // Also of what containers were before their images were changed: they may run yet.
+        for record in &records {
+            let containers = match &record.event {
+                Event::Specified(pod) => pod.containers.as_slice(),
+                Event::Respecified(container) => std::slice::from_ref(&**container),
+                _ => continue,
+            };
+            let roots = containers.iter().filter_map(|container| container.root.as_ref());
+            layers.extend(roots.flat_map(|root| root.layers.iter().cloned()));
+        }
     }
     layers
 }
@@ -64,9 +71,16 @@ fn earlier_attempts(pod: &api::Pod) -> Vec<(Timestamp, Event)> {
     let all = init.chain(stored.container_statuses.iter().flatten());
     let mut events = Vec::new();
     for container in all.filter(|container| container.container_id.is_some()) {
-        let (name, attempt) = (&container.name, u32::try_from(container.restart_count).unwrap_or(0));
+        let name = &container.name;
         let state = container.state.clone().unwrap_or_default();
-        let ended = state.terminated.or_else(|| container.last_state.clone()?.terminated);
+        let ended = state.terminated.clone().or_else(|| container.last_state.clone()?.terminated);
+        let is_lost = ended.as_ref().is_some_and(|ended| {
+            status::exit_kind(ended.reason.as_deref().unwrap_or_default()) == ExitKind::Lost
+        });
+        let is_lost = is_lost && state.running.is_none() && state.waiting.is_none();
+        // It was counted as if it had been restarted.
+        let restarts = container.restart_count.saturating_sub(i32::from(is_lost));
+        let attempt = u32::try_from(restarts).unwrap_or(0);
         let running = state.running.and_then(|running| running.started_at);
         let started =
             running.or_else(|| ended.as_ref()?.started_at.clone()).map_or(Timestamp::UNIX_EPOCH, |t| t.0);

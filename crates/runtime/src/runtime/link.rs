@@ -17,6 +17,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use jiff::Timestamp;
 use rustix::{
     buffer::spare_capacity,
     event::{
@@ -102,6 +103,16 @@ impl Link {
     pub(super) fn ask_to_stop(&mut self, grace_seconds: i64) {
         // If the shim is gone, so is the pod.
         let _ = self.commands.write_all(format!("stop {grace_seconds}\n").as_bytes());
+    }
+
+    /// Tells the shim when its pod has been active for as long as it may.
+    pub(super) fn tell_deadline(&mut self, at: Timestamp) {
+        let _ = self.commands.write_all(format!("deadline {}\n", at.as_second()).as_bytes());
+    }
+
+    /// Has the shim take over what containers are from now on, which was left for it.
+    pub(super) fn tell_change(&mut self) {
+        let _ = self.commands.write_all(b"respecify\n");
     }
 
     /// Lets go of a shim that has ended, or was not started.

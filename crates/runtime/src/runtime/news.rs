@@ -12,7 +12,7 @@ use crate::{
     events::{self, ReportedEvent, Told},
     pulls::Pulls,
     resolve,
-    spec::Handler,
+    spec::{self, Handler},
     state::State,
     status::{self, Observed},
 };
@@ -50,9 +50,9 @@ struct Telling {
 
 impl News {
     /// Begins to tell about a pod that is started now: nothing about its state was told before.
-    pub(super) fn begin(&mut self, pod: &api::Pod, handler: Handler, state: &State) {
-        if let (Handler::Oci, Some(spec)) = (handler, &pod.spec) {
-            self.besides.extend(events::ignored(&resolve::ignored::fields(spec)));
+    pub(super) fn begin(&mut self, pod: &api::Pod, told: &spec::Pod, state: &State) {
+        if let (Handler::Oci, Some(spec)) = (told.handler, &pod.spec) {
+            self.besides.extend(events::ignored(&resolve::ignored::fields(spec, &told.sandbox)));
         }
         let status = || pod.status.clone().unwrap_or_default();
         let told = self.told.get_or_insert_with(|| Telling {
@@ -63,6 +63,11 @@ impl News {
             stopped: false,
         });
         told.state = Some(state.clone());
+    }
+
+    /// Tells of a fault with the next report.
+    pub(super) fn tell_fault(&mut self, reason: &'static str, message: String) {
+        self.besides.push(events::fault(reason, message));
     }
 
     /// What has to be told, if anything. Whoever keeps the time relies on being told again at each sync of a pod that

@@ -13,9 +13,11 @@ use super::{
     queue::Wanted,
 };
 use crate::{
-    journal, processes,
+    journal::{self, Event},
+    processes,
     pulls::Pulls,
     resolve::{self, Blocked, Inputs, Resolved},
+    shim::changes,
     spec,
     state::State,
     status::{self, Observed},
@@ -53,6 +55,10 @@ pub(super) struct Pod {
     pulls: Pulls,
     /// The shortest grace period that its present shim was given.
     grace_asked: Option<i64>,
+    /// The deadline that its present shim was told.
+    deadline_told: Option<Timestamp>,
+    /// Why a changed image cannot be had, as it was told.
+    change_blocked: Option<String>,
     /// Whether it was not started and will not be.
     never_started: bool,
     news: News,
@@ -121,18 +127,18 @@ impl Pod {
                 if let Some(grace_seconds) = stop {
                     self.ask_to_stop(grace_seconds);
                 }
+                self.tell_deadline(status::deadline(&pod, start_time));
                 if let (Some(snapshot), Some(_)) = (&snapshot, &self.link) {
-                    refresh_volumes(
-                        Inputs {
-                            pod: &pod,
-                            snapshot,
-                            node: &site.shared.facts,
-                            images: None,
-                            attachment: None,
-                            start_time,
-                        },
-                        site.now,
-                    );
+                    let inputs = Inputs {
+                        pod: &pod,
+                        snapshot,
+                        node: &site.shared.facts,
+                        images: None,
+                        attachment: None,
+                        start_time,
+                    };
+                    refresh_volumes(inputs, site.now);
+                    self.follow_images(site, inputs);
                 }
             }
         }
@@ -173,7 +179,7 @@ impl Pod {
         };
         // A journal without its first record was being begun when the server died: no shim has seen it.
         let Some(spec) = journal::specification(&records) else { return };
-        let (spec, state) = (spec.clone(), State::replay(spec, &records));
+        let state = State::replay(&spec, &records);
         let finished = state.finished.is_some();
         if !finished {
             match Link::connect(site.dir, &journal, uid, &site.shared.watcher) {
@@ -198,7 +204,12 @@ impl Pod {
                 Ok(records) => {
                     happened = !records.is_empty();
                     run.progress |= happened;
-                    records.iter().for_each(|record| run.state.apply(record));
+                    for record in &records {
+                        run.state.apply(record);
+                        if let Event::Respecified(container) = &record.event {
+                            run.spec.respecify(container);
+                        }
+                    }
                 }
                 Err(error) => tracing::warn!(uid = %site.uid, %error, "cannot read the pod's journal"),
             }
@@ -214,6 +225,7 @@ impl Pod {
         }
         if closed {
             self.grace_asked = None;
+            self.deadline_told = None;
             self.link.take().into_iter().for_each(|link| link.close(&site.shared.watcher));
             self.release(site);
             // A shim that has ended before the pod is to be replaced.
@@ -254,9 +266,62 @@ impl Pod {
         }
     }
 
+    /// Tells the shim a deadline that it does not know.
+    fn tell_deadline(&mut self, deadline: Option<Timestamp>) {
+        let (Some(run), Some(link), Some(at)) = (&self.run, &mut self.link, deadline) else { return };
+        if run.spec.deadline != Some(at) && self.deadline_told != Some(at) {
+            link.tell_deadline(at);
+            self.deadline_told = Some(at);
+        }
+    }
+
+    /// Has containers whose image was changed run with the new one, once it is there. Until then the old one runs.
+    fn follow_images(&mut self, site: Site<'_>, inputs: Inputs<'_>) {
+        let Some(run) = self.run.as_ref().filter(|run| run.state.stop.is_none()) else { return };
+        let is_changed = |container: &api::Container| {
+            let known =
+                run.spec.position(&container.name).map(|position| &run.spec.containers[position].image);
+            known.is_some_and(|known| !known.is_empty() && Some(known) != container.image.as_ref())
+        };
+        let containers = inputs.pod.spec.iter().flat_map(resolve::roles).map(|(_, container)| container);
+        let changed: Vec<String> = containers
+            .filter(|container| is_changed(container))
+            .map(|container| container.name.clone())
+            .collect();
+        if changed.is_empty() {
+            return;
+        }
+        let images = site.shared.images.as_ref();
+        let images = images.map(|all| all.of_pod(site.uid, inputs.pod, inputs.snapshot, &mut self.pulls));
+        let resolved = resolve::resolve(Inputs { images: images.as_ref(), ..inputs });
+        let told = resolved.map_err(|blocked| blocked.iter().find_map(Blocked::fault)).and_then(|resolved| {
+            let mut containers = resolved.spec.containers;
+            containers.retain(|container| changed.contains(&container.name));
+            changes::leave(site.dir, &containers).map_err(|error| Some(error.to_string()))
+        });
+        match told {
+            Ok(()) => {
+                self.change_blocked = None;
+                self.unstarted = None;
+                self.link.iter_mut().for_each(Link::tell_change);
+            }
+            Err(fault) => {
+                // Whoever waits for an image is looked at again when it is there.
+                self.unstarted = Some(inputs.snapshot.clone());
+                if let Some(fault) = fault.filter(|fault| self.change_blocked.as_ref() != Some(fault)) {
+                    self.news.tell_fault("Failed", format!("A changed image cannot be used: {fault}"));
+                    self.change_blocked = Some(fault);
+                }
+            }
+        }
+    }
+
     /// Starts a pod that was not started yet, if everything it needs is there.
     fn start(&mut self, site: Site<'_>, pod: &api::Pod, snapshot: Option<Snapshot>, stop: Option<i64>) {
         let start_time = self.start_time.unwrap_or(site.now);
+        if self.never_started {
+            return;
+        }
         if stop.is_some() || is_terminal(pod) || status::is_past_deadline(pod, start_time, site.now) {
             self.blocked.clear();
             self.never_started = true;
@@ -280,6 +345,12 @@ impl Pod {
         });
         match resolved {
             Err(blocked) => {
+                for blocked in &blocked {
+                    if let Blocked::Pod { reason, message } = blocked {
+                        self.never_started = true;
+                        self.news.tell_fault(reason, message.clone());
+                    }
+                }
                 self.blocked = blocked;
                 self.unstarted = images.is_some().then_some(snapshot);
             }
@@ -313,7 +384,7 @@ impl Pod {
         let mut journal = journal::Reader::open(site.dir).map_err(failed)?;
         let state = State::replay(&spec, &journal.read().map_err(failed)?);
         self.link = Some(start_shim(site, None)?);
-        self.news.begin(pod, spec.handler, &state);
+        self.news.begin(pod, &spec, &state);
         self.run = Some(Run { spec, state, journal, progress: false });
         Ok(())
     }

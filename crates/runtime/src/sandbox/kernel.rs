@@ -15,7 +15,10 @@ use rustix::{
 };
 
 use super::root::{Tree, attach_to, file_system};
-use crate::{spec::Root, sys};
+use crate::{
+    spec::{Processes, Root},
+    sys,
+};
 
 /// The devices that every container has: name, major and minor number.
 const DEVICES: [(&str, u32, u32); 6] =
@@ -62,11 +65,19 @@ const STRICT: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
 type Failure = (&'static str, io::Error);
 
 /// Mounts what belongs to the kernel. `privileged` says whether device files can be made.
-pub(super) fn populate(tree: &Tree, root: &Root, privileged: bool) -> Result<(), Failure> {
+pub(super) fn populate(
+    tree: &Tree,
+    root: &Root,
+    processes: Processes,
+    privileged: bool,
+) -> Result<(), Failure> {
     let proc = tree.own_dir("proc").map_err(|error| ("/proc", error))?;
-    file_system("proc", &[], STRICT)
-        .and_then(|mount| attach_to(&mount, &proc))
-        .map_err(|error| ("/proc", error))?;
+    let mounted = match file_system("proc", &[], STRICT) {
+        // Only who owns a process namespace may mount its files anew.
+        Err(error) if processes == Processes::Host && is(&error, Errno::PERM) => copy(Path::new("/proc")),
+        mounted => mounted,
+    };
+    mounted.and_then(|mount| attach_to(&mount, &proc)).map_err(|error| ("/proc", error))?;
     let dev = tree.own_dir("dev").map_err(|error| ("/dev", error))?;
     if root.privileged && privileged {
         copy(Path::new("/dev")).and_then(|mount| attach_to(&mount, &dev)).map_err(|error| ("/dev", error))?;

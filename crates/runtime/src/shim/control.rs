@@ -1,6 +1,6 @@
 //! What the server asks of a shim: lines over a pipe, which is the shim's standard input.
 //!
-//! There is one command, `stop <seconds of grace>`. A later server writes to the same pipe, which it finds through the
+//! The commands are `stop <seconds of grace>`, `deadline <seconds since 1970>` and `respecify`. A later server writes to the same pipe, which it finds through the
 //! lock on the journal: see [`crate::journal`]. The shim never answers; what happens is in the journal.
 
 use std::{
@@ -12,6 +12,8 @@ use std::{
     },
 };
 
+use jiff::Timestamp;
+
 use crate::limits;
 
 /// What the server asks for.
@@ -22,6 +24,10 @@ pub(super) enum Command {
         /// Between SIGTERM and SIGKILL.
         grace_seconds: i64,
     },
+    /// End the pod when it is this time, if it has not ended by then.
+    Deadline(Timestamp),
+    /// Take over what containers are from now on: see [`super::changes`].
+    Respecify,
 }
 
 /// The reading end.
@@ -67,6 +73,12 @@ impl Control {
 
 fn parse(line: &[u8]) -> Option<Command> {
     let line = std::str::from_utf8(line).ok()?;
+    if line == "respecify" {
+        return Some(Command::Respecify);
+    }
+    if let Some(second) = line.strip_prefix("deadline ") {
+        return Some(Command::Deadline(Timestamp::from_second(second.parse().ok()?).ok()?));
+    }
     let grace_seconds = line.strip_prefix("stop ")?.parse().ok()?;
     Some(Command::Stop { grace_seconds })
 }
@@ -80,7 +92,9 @@ mod tests {
     #[test]
     fn commands_are_lines() {
         assert_eq!(parse(b"stop 30"), Some(Command::Stop { grace_seconds: 30 }));
-        for line in ["", "stop", "stop x", "start 1", "stop 1 2"] {
+        assert_eq!(parse(b"deadline 60"), Some(Command::Deadline(Timestamp::from_second(60).unwrap())));
+        assert_eq!(parse(b"respecify"), Some(Command::Respecify));
+        for line in ["", "deadline", "deadline x", "respecify 1", "stop", "stop x", "start 1", "stop 1 2"] {
             assert_eq!(parse(line.as_bytes()), None, "{line}");
         }
     }

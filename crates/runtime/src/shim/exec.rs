@@ -181,7 +181,7 @@ fn start(request: &Request, streams: Streams) -> Result<Started, String> {
 fn find(pod_dir: &Path, container: &str) -> Result<(Pod, Process), String> {
     let records = journal::Reader::open(pod_dir).and_then(|mut reader| reader.read());
     let records = records.map_err(|error| format!("the pod's journal cannot be read: {error}"))?;
-    let pod = journal::specification(&records).ok_or("the pod has not been started")?.clone();
+    let pod = journal::specification(&records).ok_or("the pod has not been started")?;
     let state = State::replay(&pod, &records);
     let running = state.container(container).filter(|container| container.is_running());
     let process = running.and_then(|container| container.current.as_ref()?.process);
@@ -296,7 +296,7 @@ fn look_after_strays(container: BorrowedFd<'_>) {
             return;
         }
         if is_alone {
-            processes::kill_strays(&[]);
+            processes::kill_strays(&[], None);
         }
         let mut fds = [
             PollFd::new(&signals, PollFlags::IN),

@@ -26,6 +26,7 @@ use rustix::{
     thread::{set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid},
 };
 
+use super::pause::Pause;
 use crate::{
     mounts::{self, Refused},
     processes,
@@ -79,6 +80,8 @@ pub(super) enum Failure {
 pub(super) struct Settings {
     /// The score the kernel's out-of-memory killer gives to processes that are not shims.
     pub(super) oom_score: Option<String>,
+    /// The first process of the namespace that the containers share, if they do.
+    pub(super) pause: Option<Pause>,
 }
 
 /// Starts a container's process and waits until it executes its program. `pod_dir` is the pod's directory.
@@ -97,7 +100,12 @@ pub(super) fn launch(
     let (stderr, child_stderr) = pipe().map_err(refused)?;
     let (report, child_report) = UnixStream::pair().map_err(refused)?;
     let shim = getpid();
-    let forked = if sandbox.is_some() { sys::fork_into(sandbox::namespaces()) } else { sys::fork() };
+    let namespaces = sandbox::namespaces(pod.sandbox.processes);
+    let forked = match (&sandbox, &settings.pause) {
+        (None, _) => sys::fork(),
+        (Some(_), Some(pause)) => pause.fork_into(namespaces),
+        (Some(_), None) => sys::fork_into(namespaces),
+    };
     let pid = match forked.map_err(refused)? {
         Fork::Parent(pid) => pid,
         Fork::Child => {
@@ -136,7 +144,7 @@ pub(super) fn launch(
 impl<'a> Sandbox<'a> {
     fn of(pod: &Pod, container: &'a Container, pod_dir: &Path) -> io::Result<Option<Sandbox<'a>>> {
         let (Some(root), Some(identity)) = (&container.root, &container.identity) else { return Ok(None) };
-        let place = Place::make(pod_dir, &container.name)?;
+        let place = Place::make(pod_dir, &container.name, pod.sandbox.processes)?;
         // Where the node may not make groups, limits are not kept, and an event says so: the alternative is that nothing
         // runs.
         let (cgroup, unlimited) = match Cgroup::make(&pod.uid, &container.name, &root.resources) {

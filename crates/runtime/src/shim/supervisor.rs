@@ -19,10 +19,11 @@ use rustix::{
 
 use self::care::Care;
 use super::{
-    ShimError,
+    ShimError, changes,
     control::{Command, Control},
     launch::{Failure, Settings},
     live::{self, Kept, Live},
+    pause::Pause,
     storage::Gauge,
 };
 use crate::{
@@ -34,7 +35,7 @@ use crate::{
     network::link::Plug,
     processes,
     sandbox::{self, cgroup::Cgroup},
-    spec::{Handler, Pod},
+    spec::{Handler, Pod, Processes},
     state::State,
     sys::{self, Children, Ended},
 };
@@ -107,7 +108,7 @@ impl<'a> Supervisor<'a> {
             spent: Vec::new(),
             control: Control::open().map_err(system("take commands"))?,
             signals: sys::take_signals().map_err(system("take signals"))?,
-            settings: Settings { oom_score: lower_oom_score() },
+            settings: Settings { oom_score: lower_oom_score(), pause: None },
             memory_ready: pod.memory_volumes.is_empty(),
             has_children: false,
             buffer: vec![0; limits::OUTPUT_READ_BYTES],
@@ -182,17 +183,23 @@ impl<'a> Supervisor<'a> {
     fn act(&mut self, action: Action) {
         match action {
             Action::Start(position) => self.start(position),
-            Action::Terminate { container, until } => {
+            Action::Terminate { container, until, hook } => {
                 self.record(Event::Killing { container: self.name(container), until, firm: false });
-                self.terminate(container, until);
+                self.terminate(container, hook);
             }
+            Action::CallPreStop(container) => self.call_pre_stop(container),
             Action::Kill(container) => {
                 if !self.give_up_pre_stop(container) {
                     self.signal(container, Signal::KILL);
                 }
             }
-            Action::Stop { cause, until } => self.record(Event::Stopping { cause, until }),
-            Action::Finish => self.record(Event::Finished),
+            Action::Stop { cause, until, at_once } => {
+                self.record(Event::Stopping { cause, until, at_once });
+            }
+            Action::Finish => {
+                self.settings.pause.take().into_iter().for_each(Pause::stop);
+                self.record(Event::Finished);
+            }
         }
     }
 
@@ -227,7 +234,7 @@ impl<'a> Supervisor<'a> {
         let container = self.name(position);
         // The next attempt's have the same names.
         self.spent.clear();
-        let started = self.mount_memory().and_then(|()| {
+        let started = self.mount_memory().and_then(|()| self.share_processes()).and_then(|()| {
             Live::start(self.pod, &self.pod.containers[position], attempt, self.dir, &self.settings)
         });
         match started {
@@ -266,11 +273,26 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
+    /// Makes the process namespace of the pod, if its containers share one and it is not there.
+    fn share_processes(&mut self) -> Result<(), Failure> {
+        if self.pod.sandbox.processes == Processes::Pod && self.settings.pause.is_none() {
+            let pause = Pause::start().map_err(|error| {
+                let message = format!("cannot make the pod's process namespace: {error}");
+                Failure::Refused(Refused { volume: String::new(), message })
+            })?;
+            self.settings.pause = Some(pause);
+            self.has_children = true;
+        }
+        Ok(())
+    }
+
     fn timeout(&self, wake_at: Option<Timestamp>, retry: bool) -> Option<Duration> {
         let leftovers = self.live.iter().flatten().filter_map(Live::leftovers_until).min();
         let at = [wake_at, leftovers].into_iter().flatten().min();
         let wait = at.map(|at| Duration::try_from(at.duration_since(clock::now())).unwrap_or(Duration::ZERO));
-        let wait = wait.map(|wait| wait.min(limits::WAIT_MAX));
+        let looks = leftovers.is_some() && self.settings.pause.is_some();
+        let wait_max = if looks { limits::LEFTOVERS_LOOK } else { limits::WAIT_MAX };
+        let wait = wait.map(|wait| wait.min(wait_max));
         if retry { Some(wait.map_or(JOURNAL_RETRY, |wait| wait.min(JOURNAL_RETRY))) } else { wait }
     }
 
@@ -307,16 +329,34 @@ impl<'a> Supervisor<'a> {
     }
 
     fn obey(&mut self) {
-        for Command::Stop { grace_seconds } in self.control.commands() {
-            self.stop(grace_seconds);
+        for command in self.control.commands() {
+            match command {
+                Command::Stop { grace_seconds } => self.stop(grace_seconds),
+                Command::Deadline(at) => self.state.deadline = Some(at),
+                Command::Respecify => self.respecify(),
+            }
         }
+    }
+
+    /// Takes over what containers are from now on.
+    fn respecify(&mut self) {
+        let mut pod = self.pod.clone();
+        for container in changes::find(self.dir) {
+            if pod.containers.iter().any(|known| known.name == container.name && *known != container) {
+                pod.respecify(&container);
+                self.record(Event::Respecified(Box::new(container)));
+            }
+        }
+        // There is one pod in the life of this process, and few changes of it.
+        self.pod = Box::leak(Box::new(pod));
     }
 
     /// Notes that the pod is to end, unless it is to end earlier anyway.
     fn stop(&mut self, grace_seconds: i64) {
         let until = lifecycle::grace_end(clock::now(), grace_seconds);
         if self.state.stop.is_none_or(|stop| until < stop.until) {
-            self.record(Event::Stopping { cause: StopCause::Request, until });
+            let at_once = grace_seconds <= 0;
+            self.record(Event::Stopping { cause: StopCause::Request, until, at_once });
         }
     }
 
@@ -358,6 +398,8 @@ impl<'a> Supervisor<'a> {
             others.extend(self.reap(pid).map(|ended| (pid, ended)));
         }
         for (pid, ended) in others {
+            // Killed from outside, with all that was in its namespace. The next container gets another one.
+            self.settings.pause.take_if(|pause| pause.pid == pid);
             if !self.measured(pid) {
                 self.call_ended(pid, &ended);
             }
@@ -394,7 +436,9 @@ impl<'a> Supervisor<'a> {
                 let running = self.live.iter().flatten().filter(|live| live.leftovers_until().is_none());
                 let keep = running.map(|live| live.process.pid).chain(self.care.processes());
                 let keep: Vec<i32> = keep.chain(self.gauge.as_ref().and_then(Gauge::process)).collect();
-                if processes::kill_strays(&keep) {
+                let pause = self.settings.pause.as_ref().map(|pause| pause.pid);
+                let keep: Vec<i32> = keep.into_iter().chain(pause).collect();
+                if processes::kill_strays(&keep, pause) {
                     continue;
                 }
             }

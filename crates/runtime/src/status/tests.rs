@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    journal::{Event, Exit, Record, Said, StopCause, Usage},
+    journal::{Event, Exit, Hook, Record, Said, StopCause, Usage},
     lifecycle::grace_end,
     spec::{Call, Handler, Probe, ProbeKind, RestartPolicy, TerminationMessage},
 };
@@ -46,6 +46,8 @@ impl Story {
         let container = |name: &&str| spec::Container {
             name: (*name).to_owned(),
             role: role(name),
+            image: String::new(),
+            restart: None,
             argv: vec!["x".into()],
             env: Vec::new(),
             cwd: "/".into(),
@@ -84,7 +86,7 @@ impl Story {
     }
 
     fn happens(&mut self, second: i64, event: Event) -> &mut Self {
-        let time = at(second) + jiff::SignedDuration::from_millis(500);
+        let time = at(second) + SignedDuration::from_millis(500);
         self.state.apply(&Record { seq: 1, time, event });
         self
     }
@@ -115,7 +117,7 @@ impl Story {
 
     /// The status at a time; what is stored of it is the same.
     fn status_of(&self, run: Option<(&spec::Pod, &State)>, now: i64) -> PodStatus {
-        let nanos = jiff::SignedDuration::from_nanos(123_456_789);
+        let nanos = SignedDuration::from_nanos(123_456_789);
         let status = pod_status(Observed {
             pod: &self.pod,
             run,
@@ -245,7 +247,9 @@ fn phases_follow_the_containers() {
 #[test]
 fn a_pod_that_is_asked_to_end_has_succeeded_if_its_containers_did() {
     let mut story = Story::new(Always, &["c"]);
-    story.starts(1, "c").happens(2, Event::Stopping { cause: StopCause::Request, until: at(32) });
+    story
+        .starts(1, "c")
+        .happens(2, Event::Stopping { cause: StopCause::Request, until: at(32), at_once: false });
     story.exits(3, "c", 0);
     assert_eq!(story.phase(), "Running");
     assert_eq!(story.finishes(3).phase(), "Succeeded");
@@ -405,7 +409,10 @@ fn a_crashing_container_says_how_long_it_waits() {
     assert_eq!(all(&status).next().unwrap().restart_count, 7);
     assert_eq!(status.phase.as_deref(), Some("Running"));
     // Asked to end, it waits for nothing.
-    story.happens(now, Event::Stopping { cause: StopCause::Request, until: grace_end(at(now), 30) });
+    story.happens(
+        now,
+        Event::Stopping { cause: StopCause::Request, until: grace_end(at(now), 30), at_once: false },
+    );
     assert_eq!(state_of(&story.status(), "c"), "ended 1 Error, last ended 1 Error");
 }
 
@@ -426,6 +433,48 @@ fn start_errors_and_losses_have_their_own_reasons() {
 }
 
 #[test]
+fn what_did_not_come_to_run_is_the_reason_to_wait_until_it_is_tried_again() {
+    let mut story = Story::new(OnFailure, &["c"]);
+    let status = story.ends(1, "c", 128, ExitKind::StartError, "no such program").status();
+    assert_eq!(state_of(&status, "c"), "waiting RunContainerError, last ended 128 StartError");
+    let waiting = all(&status).next().unwrap().state.clone().unwrap().waiting.unwrap();
+    assert_eq!(waiting.message.as_deref(), Some("no such program"));
+    assert_eq!(status.phase.as_deref(), Some("Running"));
+    let status = story.ends(1, "c", 128, ExitKind::StartError, "no such program").status();
+    assert_eq!(state_of(&status, "c"), "waiting CrashLoopBackOff, last ended 128 StartError");
+    let mut story = Story::new(OnFailure, &["c"]);
+    story.spec.containers[0].post_start = Some(Call::Sleep { seconds: 1 });
+    let failed = |attempt| Event::Hooked {
+        container: "c".into(),
+        attempt,
+        hook: Hook::PostStart,
+        failure: Some("no".into()),
+    };
+    let status = story.starts(1, "c").happens(1, failed(0)).exits(2, "c", 143).status();
+    assert_eq!(state_of(&status, "c"), "waiting PostStartHookError, last ended 143 Error");
+    let status = story.starts(2, "c").happens(2, failed(1)).exits(3, "c", 143).status();
+    assert_eq!(state_of(&status, "c"), "waiting CrashLoopBackOff, last ended 143 Error");
+    // It is not tried again.
+    let status =
+        story.happens(3, Event::Stopping { cause: StopCause::Request, until: at(33), at_once: false });
+    assert_eq!(state_of(&status.status(), "c"), "ended 143 Error, last ended 143 Error");
+}
+
+#[test]
+fn an_end_that_nobody_saw_counts_as_a_restart() {
+    for (policy, deleted, count) in [(Never, false, 2), (Always, false, 2), (Never, true, 1)] {
+        let mut story = Story::new(policy, &["c"]);
+        story.starts(1, "c").exits(2, "c", 1).starts(2, "c").ends(3, "c", 137, ExitKind::Lost, "lost");
+        story.pod.metadata.deletion_timestamp = deleted.then(|| Time(at(3)));
+        assert_eq!(all(&story.status()).next().unwrap().restart_count, count, "{policy:?}");
+    }
+    // Once it is restarted, that is what counts.
+    let mut story = Story::new(Always, &["c"]);
+    story.starts(1, "c").ends(3, "c", 137, ExitKind::Lost, "lost").starts(4, "c");
+    assert_eq!(all(&story.status()).next().unwrap().restart_count, 1);
+}
+
+#[test]
 fn what_holds_a_pod_up_is_said_where_it_belongs() {
     let mut story = Story::new(Never, &["a", "b"]);
     let (container, message) = ("b".to_owned(), "configmap \"x\" not found".to_owned());
@@ -443,12 +492,23 @@ fn what_holds_a_pod_up_is_said_where_it_belongs() {
 }
 
 #[test]
+fn a_pod_that_may_not_run_here_has_failed_and_says_why() {
+    let mut story = Story::new(Never, &["a"]);
+    story.blocked = vec![Blocked::Pod { reason: "SysctlForbidden", message: "forbidden sysctl".into() }];
+    let status = story.status_of(None, 100);
+    assert_eq!(
+        (status.phase.as_deref(), status.reason.as_deref(), status.message.as_deref()),
+        (Some("Failed"), Some("SysctlForbidden"), Some("Pod was rejected: forbidden sysctl"))
+    );
+}
+
+#[test]
 fn a_refused_container_says_why() {
     let mut story = Story::new(OnFailure, &["init", "c"]);
     let (container, volume, message) = ("init".to_owned(), "v".to_owned(), "no".to_owned());
     story.happens(1, Event::Refused { container, volume, message, retry_at: at(2) });
     let status = story.status();
-    assert_eq!(state_of(&status, "init"), "waiting ContainerCreating, last -");
+    assert_eq!(state_of(&status, "init"), "waiting PodInitializing, last -");
     let waiting = all(&status).next().unwrap().state.clone().unwrap().waiting.unwrap();
     assert_eq!(waiting.message.as_deref(), Some("MountVolume.SetUp failed for volume \"v\" : no"));
     assert_eq!(state_of(&status, "c"), "waiting PodInitializing, last -");
@@ -466,7 +526,9 @@ fn a_container_that_is_refused_when_it_is_restarted_waits() {
 #[test]
 fn a_deadline_is_the_reason_of_a_failure() {
     let mut story = Story::new(OnFailure, &["c"]);
-    story.starts(1, "c").happens(50, Event::Stopping { cause: StopCause::Deadline, until: at(80) });
+    story
+        .starts(1, "c")
+        .happens(50, Event::Stopping { cause: StopCause::Deadline, until: at(80), at_once: false });
     assert_eq!((story.status().phase.as_deref(), story.status().reason), (Some("Running"), None));
     // Whatever its exit code is.
     story.exits(51, "c", 0).finishes(51);

@@ -34,6 +34,7 @@ crate::tests![
     a_missing_program_is_a_start_error,
     a_network_of_none_has_loopback_alone,
     an_image_that_is_never_pulled_is_waited_for,
+    a_changed_image_is_used_when_it_is_there,
     a_pull_that_fails_is_told_and_backs_off,
     a_memory_limit_ends_a_container,
     a_limit_that_cannot_be_kept_is_told,
@@ -84,6 +85,7 @@ fn layers() -> Vec<Vec<u8>> {
     first.append_link(&mut link, "escape", "/../../../../../../../../tmp").unwrap();
     let second = tar_of(&[
         ("etc/passwd", passwd, 0o644),
+        ("etc/group", b"root:x:0:\nother:x:50:app\n", 0o644),
         ("etc/motd", b"from the image\n", 0o644),
         ("tmp/.keep", b"", 0o644),
     ]);
@@ -108,7 +110,8 @@ fn import(images: &PathBuf, dir: &Path) {
     })
     .to_string();
     let manifest =
-        json!([{ "Config": "c.json", "RepoTags": ["app:1"], "Layers": ["0.tar", "1.tar"] }]).to_string();
+        json!([{ "Config": "c.json", "RepoTags": ["app:1", "app:2"], "Layers": ["0.tar", "1.tar"] }])
+            .to_string();
     let archive = dir.join("app.tar");
     let entries = [
         ("c.json", image.as_bytes(), 0o644),
@@ -309,6 +312,35 @@ fn an_image_that_is_never_pulled_is_waited_for() {
     assert_eq!(state(&status).waiting.unwrap().reason.as_deref(), Some("InvalidImageName"));
 }
 
+fn a_changed_image_is_used_when_it_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = node(dir.path());
+    node.create(&of_image("p", "trap 'exit 0' TERM; echo ready; while :; do sleep 0.02; done", json!({})));
+    node.wait("p", is_running);
+    node.follow_until("p", "ready");
+    let change = |node: &mut Node, image: &str| {
+        let mut pod = node.pod("p");
+        pod.spec.as_mut().unwrap().containers[0].image = Some(image.to_owned());
+        node.create(&pod);
+    };
+    change(&mut node, "absent:1");
+    let told = "A changed image cannot be used: Container image \"absent:1\" is not present with pull policy of Never";
+    while !node.events("p").contains(&("Failed", told)) {
+        node.next();
+    }
+    let status = node.pod("p").status.unwrap();
+    assert!(is_running(&status) && container(&status).image == "app:1", "{status:?}");
+    change(&mut node, "app:2");
+    let status = node.wait("p", |status| is_running(status) && container(status).restart_count == 1);
+    assert_eq!(container(&status).image, "app:2");
+    node.follow_until("p", "ready");
+    let (output, ..) =
+        within(async { outcome(node.runtime.exec(request(&["cat", "/etc/motd"])).unwrap()).await });
+    assert_eq!(output, "from the image\n");
+    node.delete("p", 30);
+    assert_eq!(phase(&node.end("p")), "Succeeded");
+}
+
 fn a_pull_that_fails_is_told_and_backs_off() {
     let dir = tempfile::tempdir().unwrap();
     let mut node = node(dir.path());
@@ -393,11 +425,10 @@ fn what_a_pod_asks_for_in_vain_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let mut node = node(dir.path());
     let mut pod = of_image("p", "true", json!({}));
-    pod.spec.as_mut().unwrap().share_process_namespace = Some(true);
+    pod.spec.as_mut().unwrap().host_users = Some(false);
     node.create(&pod);
     node.end("p");
-    let told =
-        ("FieldsIgnored", "This node does not do what these fields ask for: spec.shareProcessNamespace");
+    let told = ("FieldsIgnored", "This node does not do what these fields ask for: spec.hostUsers");
     assert_eq!(node.events("p").iter().filter(|event| **event == told).count(), 1, "{:?}", node.events("p"));
     node.create(&of_image("q", "true", json!({})));
     node.end("q");

@@ -11,6 +11,8 @@ crate::tests![
     a_hook_runs_in_the_container_before_it_counts_as_running,
     a_container_whose_post_start_hook_fails_is_ended,
     a_hook_runs_before_a_container_is_asked_to_end,
+    a_hook_runs_however_short_the_grace_period_and_not_without_one,
+    the_hooks_of_sidecars_are_called_before_their_turn_to_end,
     a_hook_that_does_not_end_leaves_the_container_the_least_time,
     what_a_container_left_behind_ends_although_its_hook_is_running,
     a_container_is_ready_when_its_probe_says_so,
@@ -91,6 +93,41 @@ fn a_hook_runs_before_a_container_is_asked_to_end() {
     node.delete("p", 30);
     assert_eq!(exit_code(&node.end("p")), Some(3));
     assert_eq!(std::fs::read_to_string(order).unwrap(), "hook\nterm\n");
+}
+
+fn a_hook_runs_however_short_the_grace_period_and_not_without_one() {
+    for (grace_seconds, expected) in [(1, "hook\nterm\n"), (0, "term\n")] {
+        let dir = tempfile::tempdir().unwrap();
+        let order = dir.path().join("order");
+        let note = |text: &str| format!("echo {text} >> {}", order.display());
+        let script =
+            format!("trap '{}; exit 3' TERM; echo ready; while :; do sleep 0.02; done", note("term"));
+        let hook = json!({ "preStop": { "exec": { "command": ["sh", "-c", note("hook")] } } });
+        let mut node = Node::new(dir.path());
+        node.create(&pod("p", &script, json!({ "containers": [{ "lifecycle": hook }] })));
+        node.wait("p", is_running);
+        node.follow_until("p", "ready");
+        node.delete("p", grace_seconds);
+        assert_eq!(exit_code(&node.end("p")), Some(3));
+        assert_eq!(std::fs::read_to_string(order).unwrap(), expected, "{grace_seconds} s");
+    }
+}
+
+fn the_hooks_of_sidecars_are_called_before_their_turn_to_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let hooked = dir.path().join("hooked");
+    // It ends when the hook of the sidecar has been called, which waits for its end.
+    let script = format!("trap '' TERM; echo ready; until [ -e {} ]; do sleep 0.02; done", hooked.display());
+    let mut sidecar = shell("s", "trap 'exit 0' TERM; while :; do sleep 0.02; done");
+    sidecar["restartPolicy"] = json!("Always");
+    sidecar["lifecycle"] =
+        json!({ "preStop": { "exec": { "command": ["touch", hooked.to_str().unwrap()] } } });
+    let mut node = Node::new(dir.path());
+    node.create(&pod("p", &script, json!({ "initContainers": [sidecar] })));
+    node.wait("p", is_running);
+    node.follow_until("p", "ready");
+    node.delete("p", 1000);
+    assert_eq!(exit_code(&node.end("p")), Some(0));
 }
 
 fn a_hook_that_does_not_end_leaves_the_container_the_least_time() {

@@ -12,8 +12,11 @@ crate::tests![
     a_container_that_ignores_sigterm_is_killed,
     a_pod_that_is_deleted_without_grace_is_asked_first,
     a_deadline_ends_a_pod,
+    a_deadline_that_is_set_while_a_pod_runs_ends_it,
+    a_container_whose_image_is_changed_is_restarted,
     what_a_container_left_behind_is_killed,
     a_crashing_container_backs_off,
+    a_container_is_restarted_by_its_own_rules,
     a_failed_init_container_fails_the_pod,
     init_containers_run_one_by_one_and_sidecars_end_last,
     a_program_that_is_not_there_is_a_start_error,
@@ -117,6 +120,43 @@ fn a_deadline_ends_a_pod() {
     assert!(node.events("p").contains(&("DeadlineExceeded", message)));
 }
 
+fn a_deadline_that_is_set_while_a_pod_runs_ends_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = Node::new(dir.path());
+    for (name, before) in [("p", json!({})), ("q", json!({ "activeDeadlineSeconds": 1000 }))] {
+        node.create(&pod(name, "exec sleep 1000", before));
+        node.wait(name, is_running);
+        let mut pod = node.pod(name);
+        pod.spec.as_mut().unwrap().active_deadline_seconds = Some(1);
+        node.create(&pod);
+        let status = node.end(name);
+        assert_eq!((phase(&status), exit_code(&status)), ("Failed", Some(143)), "{name}");
+        assert_eq!(status.reason.as_deref(), Some("DeadlineExceeded"));
+    }
+}
+
+fn a_container_whose_image_is_changed_is_restarted() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = Node::new(dir.path());
+    node.create(&pod("p", "trap 'exit 0' TERM; echo ready; while :; do sleep 0.02; done", json!({})));
+    node.wait("p", is_running);
+    node.follow_until("p", "ready");
+    let mut pod = node.pod("p");
+    pod.spec.as_mut().unwrap().containers[0].image = Some("other".to_owned());
+    node.create(&pod);
+    let status = node.wait("p", |status| is_running(status) && container(status).restart_count == 1);
+    assert_eq!(container(&status).image, "other");
+    let last = container(&status).last_state.as_ref().unwrap().terminated.as_ref().unwrap();
+    assert_eq!(last.exit_code, 0);
+    let told = ("Killing", "Container c definition changed, will be restarted");
+    assert!(node.events("p").contains(&told), "{:?}", node.events("p"));
+    node.follow_until("p", "ready");
+    // Not by itself.
+    node.delete("p", 30);
+    let status = node.end("p");
+    assert_eq!((phase(&status), container(&status).restart_count), ("Succeeded", 1));
+}
+
 /// Gives a pod's container an environment that tells its processes from all others.
 fn marked(mut pod: Pod, mark: &str) -> Pod {
     let env = json!([{ "name": "MARK", "value": mark }]);
@@ -155,6 +195,22 @@ fn a_crashing_container_backs_off() {
     assert!(node.events("p").contains(&("BackOff", told)), "{:?}", node.events("p"));
     node.delete("p", 30);
     assert_eq!(phase(&node.end("p")), "Failed");
+}
+
+fn a_container_is_restarted_by_its_own_rules() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = Node::new(dir.path());
+    let marker = dir.path().join("marker");
+    // The first attempt ends with a code that it is restarted for, the second does not.
+    let script = format!("[ -e {0} ] && exit 3; touch {0}; exit 42", marker.display());
+    let rules = json!([{ "action": "Restart", "exitCodes": { "operator": "In", "values": [42] } }]);
+    let own = json!({ "containers": [{ "restartPolicy": "Never", "restartPolicyRules": rules }] });
+    node.create(&pod("p", &script, own));
+    let status = node.end("p");
+    assert_eq!((phase(&status), exit_code(&status)), ("Failed", Some(3)));
+    assert_eq!(container(&status).restart_count, 1);
+    let last = container(&status).last_state.as_ref().unwrap().terminated.as_ref().unwrap();
+    assert_eq!(last.exit_code, 42);
 }
 
 fn a_failed_init_container_fails_the_pod() {

@@ -161,7 +161,11 @@ impl Node {
 
     /// What the container `c` of a pod has written.
     pub fn log(&self, name: &str) -> String {
-        read(&self.runtime.logs(), &self.source(name, "c"), LogOptions::default(), |_| true)
+        self.log_of(name, "c")
+    }
+
+    pub fn log_of(&self, name: &str, container: &str) -> String {
+        read(&self.runtime.logs(), &self.source(name, container), LogOptions::default(), |_| true)
     }
 
     /// Follows the log of the container `c` until it contains a text.

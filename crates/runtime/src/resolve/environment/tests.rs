@@ -45,7 +45,9 @@ fn a_sub_path_needs_all_its_variables() {
 fn environment(world: &World, container: &str) -> Result<Variables, String> {
     let pod = world.pod(container);
     let spec = pod.spec.as_ref().unwrap();
-    resolve(&world.inputs(&pod), spec, &spec.containers[0], [("HOME".to_owned(), "/home".to_owned())])
+    let inputs = world.inputs(&pod);
+    let own = resolve(&inputs, &spec.containers[0])?;
+    Ok(complete(&inputs, spec, own, [("HOME".to_owned(), "/home".to_owned())]))
 }
 
 #[test]

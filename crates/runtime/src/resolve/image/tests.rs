@@ -51,7 +51,9 @@ fn container(container: Value) -> Container {
 
 fn refusal(what: Value, image: Image) -> String {
     match resolved(what, json!({}), image).unwrap_err().remove(0) {
-        Blocked::Container { message, .. } | Blocked::Volume { message, .. } => message,
+        Blocked::Container { message, .. }
+        | Blocked::Pod { message, .. }
+        | Blocked::Volume { message, .. } => message,
     }
 }
 

@@ -118,15 +118,22 @@ impl Supervisor<'_> {
         self.care.calls.iter_mut().for_each(|call| call.calling.expire(now));
     }
 
-    /// Asks a container to end, after its hook if it has one and time for that.
-    pub(super) fn terminate(&mut self, position: usize, until: Timestamp) {
-        let has_time = until > lifecycle::grace_end(clock::now(), 0);
-        match &self.pod.containers[position].pre_stop {
-            // The end of the grace period ends it, too.
-            Some(call) if has_time => {
-                self.call(position, Purpose::Hook(Hook::PreStop), call, hook_timeout(call));
-            }
-            _ => self.ask_to_end(position),
+    /// Asks a container to end, after its hook if that is to be called or was.
+    pub(super) fn terminate(&mut self, position: usize, hook: bool) {
+        if hook {
+            self.call_pre_stop(position);
+        } else {
+            self.ask_to_end(position);
+        }
+    }
+
+    /// Calls the hook of a container that is to end, unless that is under way. The end of the grace period ends it, too.
+    pub(super) fn call_pre_stop(&mut self, position: usize) {
+        let purpose = Purpose::Hook(Hook::PreStop);
+        if let (Some(call), None) =
+            (&self.pod.containers[position].pre_stop, self.care.position(position, purpose))
+        {
+            self.call(position, purpose, call, hook_timeout(call));
         }
     }
 
@@ -182,7 +189,8 @@ impl Supervisor<'_> {
                     Said::Failure(why) | Said::Unknown(why) => Some(why),
                 };
                 self.record(Event::Hooked { container, attempt, hook, failure });
-                if hook == Hook::PreStop {
+                // Otherwise its turn has not come.
+                if hook == Hook::PreStop && self.state.containers[position].killing.is_some() {
                     self.ask_to_end_after_hook(position);
                 }
             }

@@ -15,7 +15,6 @@ use rustix::{
     fs::{OFlags, fcntl_getfl, fcntl_setfl},
     net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg},
     pipe::{PipeFlags, pipe_with},
-    termios::{Winsize, tcsetwinsize},
 };
 use tokio::{
     io::AsyncReadExt,
@@ -28,7 +27,10 @@ use tokio::{
 use crate::{
     fork_server::ForkServer,
     limits,
-    shim::exec::{Request, Said},
+    shim::{
+        exec::{Request, Said},
+        terminal,
+    },
 };
 
 /// What is to be run, and where.
@@ -77,8 +79,7 @@ pub struct Terminal(OwnedFd);
 impl Terminal {
     /// Sets its size, of which the program is told.
     pub fn resize(&self, columns: u16, rows: u16) {
-        // One that is gone has no size.
-        let _ = tcsetwinsize(&self.0, Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 });
+        terminal::resize(&self.0, columns, rows);
     }
 }
 

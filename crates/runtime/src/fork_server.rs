@@ -34,7 +34,7 @@ use crate::{
     clock,
     journal::{self, Event},
     limits,
-    shim::{self, exec},
+    shim::{self, connect, exec},
     sys,
 };
 
@@ -45,6 +45,8 @@ const ARGUMENT: &str = "__shims";
 const SHIM: u8 = b'S';
 /// For a program in a container, followed by what is to be run.
 const EXEC: u8 = b'E';
+/// For a connection within a pod's network, followed by where to.
+const CONNECT: u8 = b'C';
 /// Descriptors that come with a request: for a shim what it takes commands from; for a program what is said of it, and
 /// its streams.
 const DESCRIPTORS_MAX: usize = 4;
@@ -84,6 +86,11 @@ impl ForkServer {
         descriptors: &[BorrowedFd<'_>],
     ) -> io::Result<()> {
         self.ask(EXEC, &serde_json::to_vec(request)?, descriptors)
+    }
+
+    /// Starts a process that makes a connection within the network of a pod and hands it over.
+    pub(crate) fn start_connect(&self, request: &connect::Request, report: BorrowedFd<'_>) -> io::Result<()> {
+        self.ask(CONNECT, &serde_json::to_vec(request)?, &[report])
     }
 
     fn ask(&self, kind: u8, text: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
@@ -182,6 +189,9 @@ impl Request {
         let first = self.descriptors.remove(0);
         if self.kind == SHIM {
             return become_shim(Path::new(OsStr::from_bytes(&self.text)), first);
+        }
+        if self.kind == CONNECT {
+            return serde_json::from_slice(&self.text).map_or(1, |request| connect::run(&request, first));
         }
         // Only for who looks at a list of processes.
         let _ = set_name(c"cronlet-exec");

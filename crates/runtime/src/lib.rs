@@ -8,7 +8,9 @@
 //!
 //! Only `sys.rs` has unsafe code.
 
+mod attach;
 mod clock;
+mod connect;
 mod events;
 mod exec;
 pub mod fork_server;
@@ -32,6 +34,8 @@ mod sys;
 mod usage;
 mod volumes;
 
+pub use attach::{AttachError, AttachRequest, Attachment, End};
+pub use connect::ConnectError;
 pub use exec::{ExecError, ExecRequest, Execution, Exit, Terminal};
 pub use network::{NetworkConfig, PodNetwork, Subnet, SubnetError};
 pub use runtime::{

@@ -156,4 +156,24 @@ pub const FORK_REQUEST_BYTES_MAX: usize = 128 * 1024;
 /// How long the parent of a program in a container may take to start it.
 pub const EXEC_START_PATIENCE: Duration = Duration::from_secs(30);
 
+/// How many clients may be attached to the containers of one pod at once.
+pub const ATTACHED_MAX: usize = 16;
+
+/// How much output waits for a client that is attached, in bytes. What comes then is left out for it: no client holds a
+/// container up.
+pub const ATTACH_QUEUE_BYTES_MAX: usize = 1024 * 1024;
+
+/// How much output or input goes to or comes from a client at once, in bytes; less than 64 KiB.
+pub const ATTACH_FRAME_BYTES_MAX: usize = 32 * 1024;
+
+/// How long a shim may take to answer who wants to be attached.
+pub const ATTACH_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a connection to a pod's port may take.
+pub const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a shim waits at the end of its pod for clients to take what is left for them.
+pub const ATTACH_DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
+
+const _: () = assert!(ATTACH_FRAME_BYTES_MAX <= u16::MAX as usize);
 const _: () = assert!(PATH_MAX_BYTES < FORK_REQUEST_BYTES_MAX);

@@ -311,6 +311,11 @@ fn resolve_container(
         },
         env,
         stop_signal: image.and_then(image::stop_signal),
+        streams: spec::Streams {
+            stdin: container.stdin == Some(true),
+            stdin_once: container.stdin_once == Some(true),
+            tty: container.tty == Some(true),
+        },
         root: root.map_err(refuse(CREATE_ERROR))?,
         post_start,
         pre_stop,

@@ -6,7 +6,7 @@
 
 pub(crate) mod directory;
 mod images;
-mod link;
+pub(crate) mod link;
 mod news;
 mod pod;
 mod queue;
@@ -26,6 +26,7 @@ use cronlet_object::{
     claim,
 };
 use rustix::process::{Gid, getegid, geteuid, getgroups};
+use tokio::net::TcpStream;
 
 pub use self::images::ImageConfig;
 use self::{
@@ -35,6 +36,8 @@ use self::{
 };
 pub use crate::events::ReportedEvent;
 use crate::{
+    attach::{self, AttachError, AttachRequest, Attachment},
+    connect::{self, ConnectError},
     exec::{self, ExecError, ExecRequest, Execution},
     fork_server::ForkServer,
     limits,
@@ -247,6 +250,24 @@ impl Runtime {
     /// What this machine and the containers of its pods use. Takes some milliseconds, and more with many processes.
     pub fn usage(&self) -> Usage {
         usage::measure(&self.shared.facts.pods_dir)
+    }
+
+    /// Connects to the streams of a container. Waits until its shim answers; called within an async runtime.
+    ///
+    /// # Errors
+    /// If the container does not run, or its shim does not answer.
+    pub fn attach(&self, request: AttachRequest) -> Result<Attachment, AttachError> {
+        let pod_dir = pod_dir(&self.shared.facts.pods_dir, &request.uid);
+        attach::start(&pod_dir, request)
+    }
+
+    /// Connects to a port on the loopback interface of a pod, by its UID. Waits for that; called within an async runtime.
+    ///
+    /// # Errors
+    /// If no container of the pod runs, or nothing listens there.
+    pub fn connect(&self, uid: &str, port: u16) -> Result<TcpStream, ConnectError> {
+        let pod_dir = pod_dir(&self.shared.facts.pods_dir, uid);
+        connect::start(&self.shared.fork_server, pod_dir, port)
     }
 
     /// The logs of this node's pods.

@@ -4,8 +4,10 @@
 //! the journal. The server only watches: whatever it missed, it finds in the files. A shim that takes over from one
 //! that died goes on from the journal.
 
+pub(crate) mod attach;
 mod call;
 pub(crate) mod changes;
+pub(crate) mod connect;
 mod control;
 mod enter;
 pub(crate) mod exec;
@@ -14,6 +16,7 @@ mod live;
 mod pause;
 mod storage;
 mod supervisor;
+pub(crate) mod terminal;
 
 use std::{io, path::Path};
 

@@ -221,6 +221,9 @@ pub struct Container {
     /// The signal that asks it to end; SIGTERM if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_signal: Option<i32>,
+    /// Where its input comes from, and whether it has a terminal.
+    #[serde(default, skip_serializing_if = "Streams::is_default")]
+    pub streams: Streams,
     /// What it runs in; absent if it is a process of the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root: Option<Root>,
@@ -275,6 +278,23 @@ impl Restart {
     /// Whether there is an exit code with which it runs again.
     pub fn may_allow(&self) -> bool {
         self.policy != RestartPolicy::Never || !self.rules.is_empty()
+    }
+}
+
+/// How a container reads and writes: by default without input, and to pipes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Streams {
+    /// Whether whoever is attached can write to it: `stdin`.
+    pub stdin: bool,
+    /// Whether its input ends with that of the first who is attached: `stdinOnce`.
+    pub stdin_once: bool,
+    /// Whether it has a terminal: `tty`.
+    pub tty: bool,
+}
+
+impl Streams {
+    fn is_default(&self) -> bool {
+        *self == Streams::default()
     }
 }
 

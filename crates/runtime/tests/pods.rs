@@ -6,6 +6,9 @@
 #[path = "pods/node.rs"]
 mod node;
 
+#[path = "pods/attach.rs"]
+mod attach;
+
 #[path = "pods/containers.rs"]
 mod containers;
 
@@ -68,12 +71,13 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let filters: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let mut all = [lives::TESTS, health::TESTS, exec::TESTS, outputs::TESTS, servers::TESTS].concat();
+    let mut all =
+        [lives::TESTS, health::TESTS, exec::TESTS, attach::TESTS, outputs::TESTS, servers::TESTS].concat();
     if servers::has_namespaces() {
         all.extend([storage::TESTS, volumes::TESTS].concat());
         if containers::has_busybox() {
-            let of_images = [containers::TESTS, hostile::TESTS, network::TESTS, pulls::TESTS];
-            all.extend([of_images.concat(), [rights::TESTS, sharing::TESTS].concat()].concat());
+            let of_images = [containers::TESTS, attach::IN_IMAGES, hostile::TESTS, network::TESTS];
+            all.extend([of_images.concat(), [pulls::TESTS, rights::TESTS, sharing::TESTS].concat()].concat());
         } else {
             println!(
                 "the tests of containers are not run: there is no /bin/busybox (Debian's busybox-static)"

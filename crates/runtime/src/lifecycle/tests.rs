@@ -3,7 +3,7 @@ mod health;
 use super::*;
 use crate::{
     journal::{Event, Exit, ExitKind, Record, Usage},
-    spec::{Container, ExitCodes, Handler, Sandbox, TerminationMessage},
+    spec::{Container, ExitCodes, Handler, Sandbox, Streams, TerminationMessage},
 };
 
 fn at(second: i64) -> Timestamp {
@@ -28,6 +28,7 @@ fn pod(policy: RestartPolicy, roles: &[Role]) -> Pod {
             fallback_to_logs: false,
         },
         stop_signal: None,
+        streams: Streams::default(),
         root: None,
         post_start: None,
         pre_stop: None,

@@ -77,14 +77,8 @@ impl Link {
         uid: &Arc<str>,
         watcher: &Watcher,
     ) -> io::Result<Option<Self>> {
-        let Some(shim) = journal.shim()? else { return Ok(None) };
-        let nonblocking = libc::O_NONBLOCK;
-        let opened = File::options().write(true).custom_flags(nonblocking).open(format!("/proc/{shim}/fd/0"));
-        if journal.shim()? != Some(shim) {
-            // It has ended, and what was opened may be another process's.
-            return Ok(None);
-        }
-        Link::new(opened?, pod_dir, uid, watcher).map(Some)
+        let commands = commands(journal)?;
+        commands.map(|commands| Link::new(commands, pod_dir, uid, watcher)).transpose()
     }
 
     fn new(commands: File, pod_dir: &Path, uid: &Arc<str>, watcher: &Watcher) -> io::Result<Self> {
@@ -119,6 +113,18 @@ impl Link {
     pub(super) fn close(self, watcher: &Watcher) {
         watcher.forget(self.watch);
     }
+}
+
+/// What the shim of a journal takes commands from, not blocking; nothing if none runs.
+pub(crate) fn commands(journal: &journal::Reader) -> io::Result<Option<File>> {
+    let Some(shim) = journal.shim()? else { return Ok(None) };
+    let nonblocking = libc::O_NONBLOCK;
+    let opened = File::options().write(true).custom_flags(nonblocking).open(format!("/proc/{shim}/fd/0"));
+    if journal.shim()? != Some(shim) {
+        // It has ended, and what was opened may be another process's.
+        return Ok(None);
+    }
+    opened.map(Some)
 }
 
 /// Waits until something happens to one of many pods.

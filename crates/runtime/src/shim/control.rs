@@ -1,7 +1,9 @@
 //! What the server asks of a shim: lines over a pipe, which is the shim's standard input.
 //!
-//! The commands are `stop <seconds of grace>`, `deadline <seconds since 1970>` and `respecify`. A later server writes to the same pipe, which it finds through the
-//! lock on the journal: see [`crate::journal`]. The shim never answers; what happens is in the journal.
+//! The commands are `stop <seconds of grace>`, `deadline <seconds since 1970>`, `respecify`, and
+//! `attach <container> <socket> <1 with input, else 0>`. A later server writes to the same pipe, which it finds through
+//! the lock on the journal: see [`crate::journal`]. The shim never answers there; what happens is in the journal. Who wants
+//! to be attached listens at a socket in the pod's directory, to which the shim connects: see [`super::attach`].
 
 use std::{
     fs::File,
@@ -17,7 +19,7 @@ use jiff::Timestamp;
 use crate::limits;
 
 /// What the server asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Command {
     /// End the pod within so many seconds.
     Stop {
@@ -28,6 +30,15 @@ pub(super) enum Command {
     Deadline(Timestamp),
     /// Take over what containers are from now on: see [`super::changes`].
     Respecify,
+    /// Connect the streams of a container to a socket.
+    Attach {
+        /// The container's name.
+        container: String,
+        /// The socket's name, in the directory of the pod.
+        socket: String,
+        /// Whether there may be input.
+        stdin: bool,
+    },
 }
 
 /// The reading end.
@@ -73,14 +84,19 @@ impl Control {
 
 fn parse(line: &[u8]) -> Option<Command> {
     let line = std::str::from_utf8(line).ok()?;
-    if line == "respecify" {
-        return Some(Command::Respecify);
+    match line.split(' ').collect::<Vec<_>>()[..] {
+        ["stop", grace_seconds] => Some(Command::Stop { grace_seconds: grace_seconds.parse().ok()? }),
+        ["deadline", second] => {
+            Some(Command::Deadline(Timestamp::from_second(second.parse().ok()?).ok()?))
+        }
+        ["respecify"] => Some(Command::Respecify),
+        ["attach", container, socket, stdin] if !socket.contains('/') => Some(Command::Attach {
+            container: container.to_owned(),
+            socket: socket.to_owned(),
+            stdin: stdin == "1",
+        }),
+        _ => None,
     }
-    if let Some(second) = line.strip_prefix("deadline ") {
-        return Some(Command::Deadline(Timestamp::from_second(second.parse().ok()?).ok()?));
-    }
-    let grace_seconds = line.strip_prefix("stop ")?.parse().ok()?;
-    Some(Command::Stop { grace_seconds })
 }
 
 #[cfg(test)]
@@ -94,7 +110,11 @@ mod tests {
         assert_eq!(parse(b"stop 30"), Some(Command::Stop { grace_seconds: 30 }));
         assert_eq!(parse(b"deadline 60"), Some(Command::Deadline(Timestamp::from_second(60).unwrap())));
         assert_eq!(parse(b"respecify"), Some(Command::Respecify));
-        for line in ["", "deadline", "deadline x", "respecify 1", "stop", "stop x", "start 1", "stop 1 2"] {
+        let attach = Command::Attach { container: "c".into(), socket: "s-1".into(), stdin: true };
+        assert_eq!(parse(b"attach c s-1 1"), Some(attach));
+        let stops = ["", "stop", "stop x", "start 1", "stop 1 2"];
+        let others = ["deadline", "deadline x", "respecify 1", "attach c", "attach c ../s 1"];
+        for line in stops.into_iter().chain(others) {
             assert_eq!(parse(line.as_bytes()), None, "{line}");
         }
     }

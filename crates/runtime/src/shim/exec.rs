@@ -14,13 +14,9 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, poll},
-    fs::{Mode, OFlags, fchown, open},
+    fs::Mode,
     io::Errno,
-    process::{
-        Gid, Pid, PidfdFlags, Signal, Uid, getpid, ioctl_tiocsctty, pidfd_open, set_child_subreaper, setsid,
-        umask,
-    },
-    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, set_child_subreaper, setsid, umask},
     stdio::{dup2_stdin, dup2_stdout},
 };
 use serde::{Deserialize, Serialize};
@@ -28,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     enter,
     launch::{self, Failure},
+    terminal::Terminal,
 };
 use crate::{
     journal, processes,
@@ -169,7 +166,7 @@ fn start(request: &Request, streams: Streams) -> Result<Started, String> {
     };
     drop((streams, child_report));
     match launch::listen(&report) {
-        Ok([terminal, _]) => Ok(Started { program, container: held, terminal }),
+        Ok([terminal, ..]) => Ok(Started { program, container: held, terminal }),
         Err(Failure::NotStarted(message) | Failure::Refused(crate::mounts::Refused { message, .. })) => {
             let _ = sys::reap(program);
             Err(message)
@@ -178,7 +175,7 @@ fn start(request: &Request, streams: Streams) -> Result<Started, String> {
 }
 
 /// The pod, and the process of one of its containers.
-fn find(pod_dir: &Path, container: &str) -> Result<(Pod, Process), String> {
+pub(super) fn find(pod_dir: &Path, container: &str) -> Result<(Pod, Process), String> {
     let records = journal::Reader::open(pod_dir).and_then(|mut reader| reader.read());
     let records = records.map_err(|error| format!("the pod's journal cannot be read: {error}"))?;
     let pod = journal::specification(&records).ok_or("the pod has not been started")?;
@@ -203,7 +200,7 @@ fn become_program(
     let own;
     let streams = if request.tty {
         let terminal = terminal.map_or_else(Terminal::open, Ok);
-        match terminal.and_then(|terminal| terminal.take(container, report)) {
+        match terminal.and_then(|terminal| take(terminal, container, report)) {
             Ok(terminal) => {
                 own = [terminal.try_clone(), terminal.try_clone(), Ok(terminal)];
                 own.iter().flatten().collect::<Vec<_>>()
@@ -228,35 +225,12 @@ fn become_program(
     }
 }
 
-/// The two sides of a terminal.
-struct Terminal {
-    ours: OwnedFd,
-    theirs: OwnedFd,
-}
-
-impl Terminal {
-    /// Makes a terminal; in a container with an image, one of the container's.
-    fn open() -> io::Result<Self> {
-        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
-        grantpt(&ours)?;
-        unlockpt(&ours)?;
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let theirs = open(ptsname(&ours, Vec::new())?, flags, Mode::empty())?;
-        Ok(Terminal { ours, theirs })
-    }
-
-    /// Makes it the terminal of this process. Its other side goes to the parent.
-    fn take(self, container: &Container, report: &UnixStream) -> io::Result<OwnedFd> {
-        setsid()?;
-        ioctl_tiocsctty(&self.theirs)?;
-        if let Some(identity) = &container.identity {
-            // Programs open it again by its name. In a user namespace with one user it is that one's already.
-            let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
-            let _ = fchown(&self.theirs, Some(uid), Some(gid));
-        }
-        launch::tell_files(report, &[&File::from(self.ours)])?;
-        Ok(self.theirs)
-    }
+/// Makes a terminal that of this process. Its other side goes to the parent.
+fn take(terminal: Terminal, container: &Container, report: &UnixStream) -> io::Result<OwnedFd> {
+    setsid()?;
+    terminal.take(container)?;
+    launch::tell_files(report, &[&terminal.ours])?;
+    Ok(terminal.theirs)
 }
 
 /// Waits until the program has ended. It is made to when its container has ended, or nobody hears the report.

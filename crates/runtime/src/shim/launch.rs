@@ -26,12 +26,13 @@ use rustix::{
     thread::{set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid},
 };
 
-use super::pause::Pause;
+use super::{pause::Pause, terminal::Terminal};
 use crate::{
+    logs::format::Stream,
     mounts::{self, Refused},
     processes,
     sandbox::{self, Place, cgroup::Cgroup},
-    spec::{Container, Identity, Pod, Root},
+    spec::{self, Container, Identity, Pod, Root},
     state::Process,
     sys::{self, Fork},
 };
@@ -40,10 +41,12 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Launched {
     pub(super) process: Process,
-    /// Not blocking.
-    pub(super) stdout: OwnedFd,
-    /// Not blocking.
-    pub(super) stderr: OwnedFd,
+    /// What it writes; a terminal is one stream. Not blocking.
+    pub(super) outputs: Vec<(Stream, OwnedFd)>,
+    /// What it reads, if it has an input. Not blocking.
+    pub(super) input: Option<OwnedFd>,
+    /// Its terminal, if it has one.
+    pub(super) terminal: Option<OwnedFd>,
     /// The file that it writes its termination message to, if it has one.
     pub(super) message: Option<File>,
     /// The namespace of its mounts, if it has one of its own.
@@ -55,7 +58,7 @@ pub(super) struct Launched {
 }
 
 /// How many files a container's process hands over at most.
-const FILES: usize = 2;
+const FILES: usize = 3;
 
 /// What a container with an image is started in.
 struct Sandbox<'a> {
@@ -96,8 +99,7 @@ pub(super) fn launch(
         Failure::Refused(Refused { volume: String::new(), message })
     };
     let sandbox = Sandbox::of(pod, container, pod_dir).map_err(refused)?;
-    let (stdout, child_stdout) = pipe().map_err(refused)?;
-    let (stderr, child_stderr) = pipe().map_err(refused)?;
+    let (mut streams, ends) = streams(container.streams).map_err(refused)?;
     let (report, child_report) = UnixStream::pair().map_err(refused)?;
     let shim = getpid();
     let namespaces = sandbox::namespaces(pod.sandbox.processes);
@@ -111,7 +113,7 @@ pub(super) fn launch(
         Fork::Child => {
             let child = || {
                 let surroundings = Surroundings { pod_dir, settings, sandbox: sandbox.as_ref() };
-                execute(container, &surroundings, [&child_stdout, &child_stderr], (shim, &child_report))
+                execute(container, &surroundings, &ends, (shim, &child_report))
             };
             // A panic must not go on into what the shim was doing.
             let failure = catch_unwind(AssertUnwindSafe(child)).unwrap_or_else(|_| {
@@ -121,7 +123,7 @@ pub(super) fn launch(
             sys::exit_now(1);
         }
     };
-    drop((child_stdout, child_stderr, child_report));
+    drop((ends, child_report));
     let admitted = sandbox.as_ref().map_or(Ok(()), |sandbox| sandbox.admit(pid, &report));
     match admitted.and_then(|()| listen(&report)) {
         Ok(files) => {
@@ -130,8 +132,16 @@ pub(super) fn launch(
             let process = Process { pid, ticks };
             let (cgroup, unlimited) =
                 sandbox.map(|sandbox| (sandbox.cgroup, sandbox.unlimited)).unwrap_or_default();
-            let [message, mounts] = files;
-            Ok(Launched { process, stdout, stderr, message, mounts, cgroup, unlimited })
+            let mut files = files.into_iter().flatten();
+            if container.streams.tty {
+                let terminal = files.next().ok_or_else(|| io::Error::other("there is no terminal"));
+                streams = terminal
+                    .and_then(|terminal| Streams::of(OwnedFd::from(terminal), container.streams))
+                    .map_err(refused)?;
+            }
+            let (message, mounts) = (files.next(), files.next());
+            let Streams { outputs, input, terminal } = streams;
+            Ok(Launched { process, outputs, input, terminal, message, mounts, cgroup, unlimited })
         }
         Err(failure) => {
             // It has nothing left to do but to exit.
@@ -139,6 +149,49 @@ pub(super) fn launch(
             Err(failure)
         }
     }
+}
+
+/// The shim's side of a container's streams.
+#[derive(Default)]
+struct Streams {
+    outputs: Vec<(Stream, OwnedFd)>,
+    input: Option<OwnedFd>,
+    terminal: Option<OwnedFd>,
+}
+
+impl Streams {
+    /// Those of a terminal.
+    fn of(terminal: OwnedFd, wanted: spec::Streams) -> io::Result<Self> {
+        fcntl_setfl(&terminal, OFlags::NONBLOCK)?;
+        let input = wanted.stdin.then(|| terminal.try_clone()).transpose()?;
+        let outputs = vec![(Stream::Stdout, terminal.try_clone()?)];
+        Ok(Streams { outputs, input, terminal: Some(terminal) })
+    }
+}
+
+/// The container's side of its streams, but for a terminal, which it makes itself.
+#[derive(Default)]
+struct Ends {
+    stdin: Option<OwnedFd>,
+    outputs: Option<[OwnedFd; 2]>,
+}
+
+/// Both sides of a container's streams. Those of a terminal are not there yet.
+fn streams(wanted: spec::Streams) -> io::Result<(Streams, Ends)> {
+    if wanted.tty {
+        return Ok(Default::default());
+    }
+    let (stdout, child_stdout) = pipe()?;
+    let (stderr, child_stderr) = pipe()?;
+    let outputs = vec![(Stream::Stdout, stdout), (Stream::Stderr, stderr)];
+    let (mut input, mut stdin) = (None, None);
+    if wanted.stdin {
+        let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+        fcntl_setfl(&write, OFlags::NONBLOCK)?;
+        (input, stdin) = (Some(write), Some(read));
+    }
+    let ends = Ends { stdin, outputs: Some([child_stdout, child_stderr]) };
+    Ok((Streams { outputs, input, terminal: None }, ends))
 }
 
 impl<'a> Sandbox<'a> {
@@ -169,8 +222,8 @@ pub(super) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((read, write))
 }
 
-/// Hands files to whoever hears the report: that for the termination message to the shim, and the namespace of the
-/// mounts.
+/// Hands files to whoever hears the report: to the shim the terminal if there is one, then that for the termination
+/// message, and the namespace of the mounts.
 pub(super) fn tell_files(report: &UnixStream, files: &[&File]) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
@@ -223,10 +276,10 @@ pub(super) fn listen(mut report: &UnixStream) -> Result<[Option<File>; FILES], F
 fn execute(
     container: &Container,
     surroundings: &Surroundings<'_>,
-    outputs: [&OwnedFd; 2],
+    ends: &Ends,
     shim: (Pid, &UnixStream),
 ) -> Failure {
-    match prepare(container, surroundings, outputs, shim) {
+    match prepare(container, surroundings, ends, shim) {
         Ok(()) => Failure::NotStarted(execute_program(&container.argv, &container.env)),
         Err(failure) => failure,
     }
@@ -235,15 +288,18 @@ fn execute(
 fn prepare(
     container: &Container,
     Surroundings { pod_dir, settings, sandbox }: &Surroundings<'_>,
-    [stdout, stderr]: [&OwnedFd; 2],
+    ends: &Ends,
     (shim, report): (Pid, &UnixStream),
 ) -> Result<(), Failure> {
     let failed =
         |step: &str, error: io::Error| Failure::NotStarted(format!("cannot {step}: {}", words(&error)));
     let step = |step: &'static str| move |error: Errno| failed(step, error.into());
     setsid().map_err(step("lead a session"))?;
-    let null = File::open("/dev/null").map_err(|error| failed("open /dev/null", error))?;
-    dup2_stdin(null.as_fd()).and_then(|()| dup2_stdout(stdout)).map_err(step("redirect the output"))?;
+    redirect(ends).map_err(|error| failed("redirect the output", error))?;
+    let has_terminal = container.streams.tty;
+    // A process of the host has the host's terminals, which cannot always be opened from where it is.
+    let terminal = (has_terminal && sandbox.is_none()).then(Terminal::open).transpose();
+    let mut terminal = terminal.map_err(|error| failed("open a terminal", error))?;
     if let Some(score) = &settings.oom_score {
         // A process that cannot have its usual score back is only less likely to be chosen.
         let _ = fs::write("/proc/self/oom_score_adj", score);
@@ -252,11 +308,19 @@ fn prepare(
         Some(sandbox) => sandbox.enter(container, report)?,
         None => mounts::set_up(container, pod_dir).map_err(Failure::Refused)?,
     };
-    if let Some(message) = message {
-        // The shim lets go of the mounts when it has told of the container's end: to take them down takes the kernel a
-        // while, which would otherwise be before that.
-        let mounts = sandbox.and_then(|_| File::open("/proc/self/ns/mnt").ok());
-        let files: Vec<&File> = [&message].into_iter().chain(&mounts).collect();
+    if has_terminal {
+        let opened = terminal.take().map_or_else(Terminal::open, Ok);
+        let taken = opened.and_then(|opened| opened.take(container).map(|()| opened));
+        terminal = Some(taken.map_err(|error| failed("open a terminal", error))?);
+    }
+    // The shim lets go of the mounts when it has told of the container's end: to take them down takes the kernel a
+    // while, which would otherwise be before that.
+    let mounts = sandbox.and_then(|_| File::open("/proc/self/ns/mnt").ok());
+    let mounts = mounts.filter(|_| message.is_some());
+    let theirs = terminal.map(|terminal| (terminal.ours, terminal.theirs));
+    let (ours, theirs) = theirs.unzip();
+    let files: Vec<&File> = [&ours, &message, &mounts].into_iter().flatten().collect();
+    if !files.is_empty() {
         tell_files(report, &files).map_err(|error| failed("hand over the termination message", error))?;
     }
     if let Some(sandbox) = sandbox {
@@ -281,7 +345,26 @@ fn prepare(
     sys::reset_signals();
     sys::close_others_on_exec();
     // Last, so that a panic before is told where the shim's own would be.
-    dup2_stderr(stderr).map_err(step("redirect the output"))
+    match (&theirs, &ends.outputs) {
+        (Some(theirs), _) => {
+            dup2_stdin(theirs).and_then(|()| dup2_stdout(theirs)).and_then(|()| dup2_stderr(theirs))
+        }
+        (None, Some([_, stderr])) => dup2_stderr(stderr),
+        (None, None) => Ok(()),
+    }
+    .map_err(step("redirect the output"))
+}
+
+/// Gives this process the input and the output of the container, as far as they are there already.
+fn redirect(ends: &Ends) -> io::Result<()> {
+    match &ends.stdin {
+        Some(stdin) => dup2_stdin(stdin)?,
+        None => dup2_stdin(&File::open("/dev/null")?)?,
+    }
+    if let Some([stdout, _]) = &ends.outputs {
+        dup2_stdout(stdout)?;
+    }
+    Ok(())
 }
 
 impl Sandbox<'_> {

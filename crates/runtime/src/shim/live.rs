@@ -13,7 +13,10 @@ use std::{
 use jiff::Timestamp;
 use rustix::io::Errno;
 
-use super::launch::{self, Failure, Launched, Settings};
+use super::{
+    launch::{self, Failure, Launched, Settings},
+    terminal,
+};
 use crate::{
     clock,
     journal::{Exit, ExitKind, Usage},
@@ -27,7 +30,7 @@ use crate::{
     mounts::Refused,
     processes,
     sandbox::cgroup::Cgroup,
-    spec::{Container, Pod},
+    spec::{Container, Pod, Streams},
     state::{self, Process},
     sys::Ended,
 };
@@ -39,6 +42,10 @@ pub(super) struct Live {
     pub(super) attempt: u32,
     log: Writer,
     outputs: Vec<Output>,
+    /// Where its input goes; absent once that has ended.
+    input: Option<Input>,
+    streams: Streams,
+    terminal: Option<OwnedFd>,
     /// The file of its termination message, if it has one.
     message: Option<File>,
     kept: Kept,
@@ -60,7 +67,18 @@ pub(super) struct Kept {
 struct Output {
     /// Absent once it has come to its end.
     pipe: Option<OwnedFd>,
+    stream: Stream,
     lines: Lines,
+}
+
+/// A container's input.
+#[derive(Debug)]
+struct Input {
+    pipe: OwnedFd,
+    /// What it has not taken yet.
+    pending: Vec<u8>,
+    /// Whether it ends with that.
+    is_ending: bool,
 }
 
 impl Live {
@@ -75,11 +93,25 @@ impl Live {
         let log = prepare(pod, container, attempt)
             .map_err(|message| Failure::Refused(Refused { volume: String::new(), message }))?;
         let launched = launch::launch(pod, container, pod_dir, settings)?;
-        let output = |pipe, stream| Output { pipe: Some(pipe), lines: Lines::new(stream) };
-        let Launched { process, stdout, stderr, message, mounts, cgroup, unlimited } = launched;
+        let output = |(stream, pipe)| Output { pipe: Some(pipe), stream, lines: Lines::new(stream) };
+        let Launched { process, outputs, input, terminal, message, mounts, cgroup, unlimited } = launched;
         let kept = Kept { cgroup, _mounts: mounts };
-        let outputs = vec![output(stdout, Stream::Stdout), output(stderr, Stream::Stderr)];
-        Ok(Live { process, attempt, log, outputs, message, kept, unlimited, ended: None })
+        let outputs = outputs.into_iter().map(output).collect();
+        let input = input.map(|pipe| Input { pipe, pending: Vec::new(), is_ending: false });
+        let streams = container.streams;
+        Ok(Live {
+            process,
+            attempt,
+            log,
+            outputs,
+            input,
+            streams,
+            terminal,
+            message,
+            kept,
+            unlimited,
+            ended: None,
+        })
     }
 
     /// The outputs that are open, with their positions.
@@ -90,9 +122,57 @@ impl Live {
             .filter_map(|(position, output)| Some((position, output.pipe.as_ref()?)))
     }
 
-    /// Writes what there is of one output to the log; once through the buffer, so that others get their turn.
-    pub(super) fn copy_output(&mut self, position: usize, buffer: &mut [u8]) {
-        self.outputs[position].copy(&mut self.log, buffer);
+    /// Writes what there is of one output to the log; once through the buffer, so that others get their turn. Then
+    /// others may hear it.
+    pub(super) fn copy_output(
+        &mut self,
+        position: usize,
+        buffer: &mut [u8],
+        hear: &mut dyn FnMut(Stream, &[u8]),
+    ) {
+        self.outputs[position].copy(&mut self.log, buffer, hear);
+    }
+
+    /// Whether input can come: none waits to be taken.
+    pub(super) fn takes_input(&self) -> bool {
+        self.input.as_ref().is_none_or(|input| input.pending.is_empty())
+    }
+
+    /// Where input goes that waits to be taken.
+    pub(super) fn waiting_input(&self) -> Option<&OwnedFd> {
+        self.input.as_ref().filter(|input| !input.pending.is_empty()).map(|input| &input.pipe)
+    }
+
+    /// Hands it input, as soon as it takes it. Without an input, nobody reads it.
+    pub(super) fn write_input(&mut self, bytes: &[u8]) {
+        if let Some(input) = self.input.as_mut().filter(|input| !input.is_ending) {
+            input.pending.extend_from_slice(bytes);
+        }
+        self.flush_input();
+    }
+
+    /// Ends its input when it has taken what is there.
+    pub(super) fn end_input(&mut self) {
+        self.input.iter_mut().for_each(|input| input.is_ending = true);
+        self.flush_input();
+    }
+
+    /// Hands it what waits to be taken.
+    pub(super) fn flush_input(&mut self) {
+        let is_open = self.input.as_mut().is_none_or(Input::flush);
+        if !is_open {
+            self.input = None;
+        }
+    }
+
+    /// Whether its input ends with that of the first client. A terminal's does not (as upstream: one comes back to it).
+    pub(super) fn input_ends_with_its_client(&self) -> bool {
+        self.streams.stdin_once && !self.streams.tty
+    }
+
+    /// Sets the size of its terminal, if it has one.
+    pub(super) fn resize(&self, columns: u16, rows: u16) {
+        self.terminal.iter().for_each(|terminal| terminal::resize(terminal, columns, rows));
     }
 
     /// What it is held to, if it has limits.
@@ -122,9 +202,15 @@ impl Live {
     /// Ends the log and says how the container ended. What is still in the pipes is read first; whoever holds them
     /// open after that is not waited for.
     /// What the kernel keeps for it is the caller's to let go.
-    pub(super) fn finish(mut self, pod: &Pod, container: &Container, buffer: &mut [u8]) -> (Exit, Kept) {
+    pub(super) fn finish(
+        mut self,
+        pod: &Pod,
+        container: &Container,
+        buffer: &mut [u8],
+        hear: &mut dyn FnMut(Stream, &[u8]),
+    ) -> (Exit, Kept) {
         for output in &mut self.outputs {
-            while output.copy(&mut self.log, buffer) {}
+            while output.copy(&mut self.log, buffer, hear) {}
             self.log.finish(&mut output.lines);
         }
         let (ended, _) = self.ended.take().expect("a container finishes after its process has ended");
@@ -150,17 +236,35 @@ impl Live {
     }
 }
 
+impl Input {
+    /// Whether it is still open.
+    fn flush(&mut self) -> bool {
+        while !self.pending.is_empty() {
+            match rustix::io::write(&self.pipe, &self.pending) {
+                Ok(length) => drop(self.pending.drain(..length)),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return true,
+                // Nobody reads it any more.
+                Err(_) => return false,
+            }
+        }
+        !self.is_ending
+    }
+}
+
 impl Output {
     /// Whether there may be more to read at once.
-    fn copy(&mut self, log: &mut Writer, buffer: &mut [u8]) -> bool {
+    fn copy(&mut self, log: &mut Writer, buffer: &mut [u8], hear: &mut dyn FnMut(Stream, &[u8])) -> bool {
         let Some(pipe) = &self.pipe else { return false };
         match rustix::io::read(pipe, &mut *buffer) {
-            Ok(0) => {
+            // The latter is the end of a terminal.
+            Ok(0) | Err(Errno::IO) => {
                 self.pipe = None;
                 false
             }
             Ok(length) => {
                 log.write(&mut self.lines, &buffer[..length]);
+                hear(self.stream, &buffer[..length]);
                 true
             }
             Err(Errno::INTR) => true,

@@ -1,5 +1,6 @@
 //! The loop of a shim: does what the lifecycle decides, writes down what happens, and waits for more.
 
+mod attached;
 mod care;
 
 use std::{
@@ -19,7 +20,9 @@ use rustix::{
 
 use self::care::Care;
 use super::{
-    ShimError, changes,
+    ShimError,
+    attach::Attached,
+    changes,
     control::{Command, Control},
     launch::{Failure, Settings},
     live::{self, Kept, Live},
@@ -58,6 +61,7 @@ pub(super) struct Supervisor<'a> {
     live: Vec<Option<Live>>,
     care: Care,
     gauge: Option<Gauge>,
+    attached: Attached,
     /// What the kernel keeps for containers that have ended, until that is written down.
     spent: Vec<Kept>,
     control: Control,
@@ -77,6 +81,8 @@ enum Source {
     Commands,
     Output { container: usize, output: usize },
     Call { pid: i32 },
+    Input { container: usize },
+    Client { id: u64 },
 }
 
 impl<'a> Supervisor<'a> {
@@ -105,6 +111,7 @@ impl<'a> Supervisor<'a> {
             live: pod.containers.iter().map(|_| None).collect(),
             care: Care::of(pod),
             gauge: (!pod.storage.is_empty()).then(|| Gauge::new(clock::now())),
+            attached: Attached::default(),
             spent: Vec::new(),
             control: Control::open().map_err(system("take commands"))?,
             signals: sys::take_signals().map_err(system("take signals"))?,
@@ -125,8 +132,12 @@ impl<'a> Supervisor<'a> {
             let wake_at = self.decide();
             let written = self.journal.flush();
             self.spent.clear();
-            if self.state.finished.is_some() && written.is_ok() {
-                return Ok(());
+            if written.is_ok() {
+                self.attached.tell_ends();
+                if self.state.finished.is_some() {
+                    self.attached.drain();
+                    return Ok(());
+                }
             }
             let timeout = self.timeout(wake_at, written.is_err());
             let ready = self
@@ -297,14 +308,24 @@ impl<'a> Supervisor<'a> {
     }
 
     fn wait(&self, timeout: Option<Duration>) -> rustix::io::Result<Vec<Source>> {
-        let mut sources =
-            vec![(Source::Signals, self.signals.as_fd()), (Source::Commands, self.control.fd())];
+        let (readable, writable) = (PollFlags::IN, PollFlags::OUT);
+        let mut sources = vec![
+            (Source::Signals, self.signals.as_fd(), readable),
+            (Source::Commands, self.control.fd(), readable),
+        ];
         for (container, live) in self.live.iter().enumerate() {
             let pipes = live.iter().flat_map(Live::pipes);
-            sources.extend(pipes.map(|(output, fd)| (Source::Output { container, output }, fd.as_fd())));
+            sources.extend(
+                pipes.map(|(output, fd)| (Source::Output { container, output }, fd.as_fd(), readable)),
+            );
+            let input = live.iter().filter_map(Live::waiting_input);
+            sources.extend(input.map(|fd| (Source::Input { container }, fd.as_fd(), writable)));
         }
-        sources.extend(self.care.outputs().map(|(pid, fd)| (Source::Call { pid }, fd.as_fd())));
-        let poll_fds = sources.iter().map(|(_, fd)| PollFd::from_borrowed_fd(*fd, PollFlags::IN));
+        sources.extend(self.care.outputs().map(|(pid, fd)| (Source::Call { pid }, fd.as_fd(), readable)));
+        let takes_input = |container: usize| self.live[container].as_ref().is_none_or(Live::takes_input);
+        let clients = self.attached.interests(takes_input);
+        sources.extend(clients.map(|(id, fd, flags)| (Source::Client { id }, fd.as_fd(), flags)));
+        let poll_fds = sources.iter().map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags));
         let mut poll_fds: Vec<_> = poll_fds.collect();
         let timeout = timeout.map(|wait| Timespec::try_from(wait).expect("waits are short"));
         match poll(&mut poll_fds, timeout.as_ref()) {
@@ -312,7 +333,7 @@ impl<'a> Supervisor<'a> {
             Err(error) => return Err(error),
         }
         let ready = sources.iter().zip(&poll_fds).filter(|(_, poll_fd)| !poll_fd.revents().is_empty());
-        Ok(ready.map(|((source, _), _)| *source).collect())
+        Ok(ready.map(|((source, ..), _)| *source).collect())
     }
 
     fn handle(&mut self, source: Source) {
@@ -321,10 +342,14 @@ impl<'a> Supervisor<'a> {
             Source::Commands => self.obey(),
             Source::Output { container, output } => {
                 if let Some(live) = &mut self.live[container] {
-                    live.copy_output(output, &mut self.buffer);
+                    let attached = &mut self.attached;
+                    let hear = &mut |stream, bytes: &[u8]| attached.hear(container, stream, bytes);
+                    live.copy_output(output, &mut self.buffer, hear);
                 }
             }
             Source::Call { pid } => self.care.listen(pid, &mut self.buffer),
+            Source::Input { container } => self.live[container].iter_mut().for_each(Live::flush_input),
+            Source::Client { id } => self.attend(id),
         }
     }
 
@@ -334,6 +359,7 @@ impl<'a> Supervisor<'a> {
                 Command::Stop { grace_seconds } => self.stop(grace_seconds),
                 Command::Deadline(at) => self.state.deadline = Some(at),
                 Command::Respecify => self.respecify(),
+                Command::Attach { container, socket, stdin } => self.attach(&container, &socket, stdin),
             }
         }
     }
@@ -453,7 +479,10 @@ impl<'a> Supervisor<'a> {
         if live.cgroup().is_some_and(Cgroup::was_crowded) {
             self.record(Event::Crowded { container: container.name.clone(), attempt });
         }
-        let (exit, kept) = live.finish(self.pod, container, &mut self.buffer);
+        let attached = &mut self.attached;
+        let hear = &mut |stream, bytes: &[u8]| attached.hear(position, stream, bytes);
+        let (exit, kept) = live.finish(self.pod, container, &mut self.buffer, hear);
+        self.attached.end(position);
         self.spent.push(kept);
         self.record(Event::Exited { container: container.name.clone(), attempt, exit });
     }

@@ -60,6 +60,7 @@ impl Story {
                 fallback_to_logs: false,
             },
             stop_signal: None,
+            streams: spec::Streams::default(),
             root: None,
             post_start: None,
             pre_stop: None,

@@ -168,6 +168,12 @@ impl Node {
         read(&self.runtime.logs(), &self.source(name, container), LogOptions::default(), |_| true)
     }
 
+    /// The same as [`Node::follow_until`], where futures run.
+    pub async fn follow_until_within(&self, name: &str, text: &str) {
+        let options = LogOptions { follow: true, ..LogOptions::default() };
+        read_within(&self.runtime.logs(), &self.source(name, "c"), options, |log| !log.contains(text)).await;
+    }
+
     /// Follows the log of the container `c` until it contains a text.
     pub fn follow_until(&self, name: &str, text: &str) -> String {
         let options = LogOptions { follow: true, ..LogOptions::default() };
@@ -178,17 +184,24 @@ impl Node {
 /// Reads a log as long as the caller wants more.
 pub fn read(logs: &Logs, source: &LogSource, options: LogOptions, more: impl Fn(&str) -> bool) -> String {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let mut stream = std::pin::pin!(logs.read(source, options).unwrap());
-        let mut log = String::new();
-        while more(&log) {
-            match tokio::time::timeout(PATIENCE, stream.next()).await.expect("a log line in time") {
-                Some(part) => log.push_str(std::str::from_utf8(&part.unwrap()).unwrap()),
-                None => break,
-            }
+    runtime.block_on(read_within(logs, source, options, more))
+}
+
+async fn read_within(
+    logs: &Logs,
+    source: &LogSource,
+    options: LogOptions,
+    more: impl Fn(&str) -> bool,
+) -> String {
+    let mut stream = std::pin::pin!(logs.read(source, options).unwrap());
+    let mut log = String::new();
+    while more(&log) {
+        match tokio::time::timeout(PATIENCE, stream.next()).await.expect("a log line in time") {
+            Some(part) => log.push_str(std::str::from_utf8(&part.unwrap()).unwrap()),
+            None => break,
         }
-        log
-    })
+    }
+    log
 }
 
 fn key(name: &str) -> Key {

@@ -16,10 +16,13 @@ use cronlet_object::{
     api::{Namespace, ObjectMeta},
 };
 use cronlet_runtime::{
-    Config, ExecRequest, Execution, ImageConfig, NetworkConfig, PodNetwork, Runtime,
+    AttachRequest, Attachment, Config, ExecRequest, Execution, ImageConfig, NetworkConfig, PodNetwork, Runtime,
     logs::{LogError, LogOptions, LogSource},
 };
-use cronlet_server::{Api, Gauge, LogRequest, Pki, PodExec, PodLogs, Pods, Session, Usage, Used, Version};
+use cronlet_server::{
+    Api, Gauge, LogRequest, Pki, PodAttach, PodConnect, PodConnection, PodExec, PodLogs, Pods, Session, Usage, Used,
+    Version,
+};
 use cronlet_store::{DataDir, SqliteDisk, Store};
 use jiff::tz::TimeZone;
 use tokio::{net::TcpListener, sync::oneshot, task};
@@ -103,8 +106,13 @@ pub async fn start(options: &Options) -> anyhow::Result<Server> {
         runtime.adopt(&store.snapshot());
     }
     let logs = pod_logs(runtime.as_ref());
-    let gauge = gauge(runtime.as_ref(), clock.clone());
-    let pods = Pods { logs: logs.clone(), exec: pod_exec(runtime.as_ref()), gauge };
+    let pods = Pods {
+        logs: logs.clone(),
+        exec: pod_exec(runtime.as_ref()),
+        attach: pod_attach(runtime.as_ref()),
+        connect: pod_connect(runtime.as_ref()),
+        gauge: gauge(runtime.as_ref(), clock.clone()),
+    };
     let api = Api::new(store.clone(), clock.clone(), fastrand::u64(..), pods, &version());
     let settings = Settings {
         node_name: runtime.is_some().then_some(host),
@@ -320,5 +328,50 @@ fn pod_exec(runtime: Option<&Arc<Runtime>>) -> PodExec {
                 .map(|terminal| Box::new(move |columns, rows| terminal.resize(columns, rows)) as _),
             exit: Box::pin(async move { exit.code().await }),
         })
+    })
+}
+
+/// Where the API connects to the streams of containers.
+fn pod_attach(runtime: Option<&Arc<Runtime>>) -> PodAttach {
+    // What is handed out must not keep the runtime from being dropped.
+    let runtime = runtime.map(Arc::downgrade);
+    Arc::new(move |request: cronlet_server::AttachRequest| {
+        let Some(runtime) = runtime.as_ref().and_then(Weak::upgrade) else {
+            return Err(ApiError::bad_request("this node runs no pods (--runtime none)"));
+        };
+        let attached = runtime.attach(AttachRequest {
+            uid: request.pod.meta().uid.as_ref().to_owned(),
+            container: request.container,
+            stdin: request.stdin,
+        });
+        // In the kubelet's words.
+        let attachment = attached.map_err(|error| {
+            ApiError::internal(format!("Internal error occurred: error attaching to container: {error}"))
+        })?;
+        let Attachment { stdin, stdout, stderr, size, mut end } = attachment;
+        Ok(Session {
+            stdin: Box::pin(stdin),
+            stdout: Box::pin(stdout),
+            stderr: Some(Box::pin(stderr)),
+            resize: Some(Box::new(move |columns, rows| {
+                // Without an attachment there is nobody to be told.
+                let _ = size.send((columns, rows));
+            })),
+            exit: Box::pin(async move { end.reached().await.then_some(0) }),
+        })
+    })
+}
+
+/// Where the API connects to the ports of pods.
+fn pod_connect(runtime: Option<&Arc<Runtime>>) -> PodConnect {
+    // What is handed out must not keep the runtime from being dropped.
+    let runtime = runtime.map(Arc::downgrade);
+    Arc::new(move |request: cronlet_server::ConnectRequest| {
+        let Some(runtime) = runtime.as_ref().and_then(Weak::upgrade) else {
+            return Err("this node runs no pods (--runtime none)".to_owned());
+        };
+        let connection = runtime.connect(request.pod.meta().uid.as_ref(), request.port);
+        let (read, write) = connection.map_err(|error| error.to_string())?.into_split();
+        Ok(PodConnection { read: Box::pin(read), write: Box::pin(write) })
     })
 }

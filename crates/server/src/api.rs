@@ -14,12 +14,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use crate::{
     discovery::Discovery,
     document::Document,
-    exec::PodExec,
+    exec::{PodAttach, PodExec},
     limits::{REQUESTS_IN_FLIGHT_MAX, STREAMS_MAX},
     log::PodLogs,
     metrics::{Gauge, Meter},
     openapi::OpenApi,
     page::Snapshots,
+    port_forward::PodConnect,
 };
 
 /// The version of Kubernetes whose behaviour is served.
@@ -45,6 +46,10 @@ pub struct Pods {
     pub logs: PodLogs,
     /// Runs programs in them.
     pub exec: PodExec,
+    /// Connects to their streams.
+    pub attach: PodAttach,
+    /// Connects to their ports.
+    pub connect: PodConnect,
     /// Measures what they use.
     pub gauge: Gauge,
 }
@@ -58,6 +63,8 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) logs: PodLogs,
     pub(crate) exec: PodExec,
+    pub(crate) attach: PodAttach,
+    pub(crate) connect: PodConnect,
     pub(crate) meter: Meter,
     pub(crate) discovery: Discovery,
     pub(crate) openapi: OpenApi,
@@ -89,6 +96,8 @@ impl Api {
             store,
             logs: pods.logs,
             exec: pods.exec,
+            attach: pods.attach,
+            connect: pods.connect,
             meter: Meter::new(pods.gauge),
             discovery: Discovery::new(),
             openapi: OpenApi::new(),

@@ -35,7 +35,12 @@ fn resource_of_kind(kind: Kind) -> Resource {
     let d = kind.descriptor();
     let mut subresources = Vec::new();
     if kind == Kind::Pod {
-        subresources.extend([("exec", EXEC_VERBS), ("log", LOG_VERBS)]);
+        subresources.extend([
+            ("attach", EXEC_VERBS),
+            ("exec", EXEC_VERBS),
+            ("log", LOG_VERBS),
+            ("portforward", EXEC_VERBS),
+        ]);
     }
     if d.has_status {
         subresources.push(("status", STATUS_VERBS));

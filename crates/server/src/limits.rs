@@ -76,3 +76,24 @@ pub const EXEC_DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 pub const EXEC_DRAIN_BYTES_MAX: usize = 1 << 20;
 /// How often a client that runs a program is asked whether it is there.
 pub const EXEC_PING_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Longest frame of SPDY that is not data, in bytes: one with headers.
+pub const SPDY_CONTROL_BYTES_MAX: usize = 32 << 10;
+/// Largest block of headers of SPDY, in bytes when it is not compressed any more.
+pub const SPDY_HEADERS_BYTES_MAX: usize = 16 << 10;
+/// Most headers of a stream.
+pub const SPDY_HEADERS_MAX: usize = 64;
+/// How much of a frame of data is handed on at once, in bytes.
+pub const SPDY_PIECE_BYTES_MAX: usize = 16 << 10;
+/// Pieces that wait on one stream to be taken; then nothing more is read from the connection.
+pub const SPDY_PIECES_MAX: usize = 8;
+/// Streams of one connection at once: two for each connection that is forwarded.
+pub const SPDY_STREAMS_MAX: usize = 256;
+/// Frames that wait to be sent.
+pub const SPDY_FRAMES_MAX: usize = 8;
+/// How long a connection is kept open after its last word, so that the peer can read it.
+pub const SPDY_LINGER_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long a client may take to open all streams that it needs (upstream's).
+pub const STREAMS_OPEN_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long nothing may happen on a connection with a container (the kubelet's `streamingConnectionIdleTimeout`).
+pub const STREAM_IDLE_TIME_MAX: Duration = Duration::from_secs(4 * 3_600);

@@ -69,6 +69,10 @@ pub enum Part {
     Log,
     /// `/exec` of a pod.
     Exec,
+    /// `/attach` of a pod.
+    Attach,
+    /// `/portforward` of a pod.
+    PortForward,
 }
 
 /// A path that names nothing.
@@ -142,6 +146,8 @@ fn object(kind: Kind, namespace: &str, name: &str, part: &[&str]) -> Option<Targ
         ["status"] if kind.descriptor().has_status => Part::Status,
         ["log"] if kind == Kind::Pod => Part::Log,
         ["exec"] if kind == Kind::Pod => Part::Exec,
+        ["attach"] if kind == Kind::Pod => Part::Attach,
+        ["portforward"] if kind == Kind::Pod => Part::PortForward,
         _ => return None,
     };
     (!name.is_empty()).then(|| Target::Object { key: Key::new(kind, namespace, name), part })

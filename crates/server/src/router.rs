@@ -18,6 +18,7 @@ use crate::{
     authn::Identity,
     body, exec, log, negotiate,
     path::{self, Part, Target, Unknown},
+    port_forward,
     query::Query,
     reply, verb,
 };
@@ -114,10 +115,14 @@ async fn answer(api: &Arc<Shared>, request: Request) -> Result<Response, ApiErro
     };
     let user = user.clone();
     let query = Query::parse(parts.uri.query().unwrap_or_default());
-    if let Target::Object { key, part: Part::Exec } = &target {
-        return match parts.method {
-            Method::GET | Method::POST => exec::exec(api, key, &query, &mut parts).await,
-            _ => Err(ApiError::method_not_allowed()),
+    if let Target::Object { key, part: part @ (Part::Exec | Part::Attach | Part::PortForward) } = &target {
+        if !matches!(parts.method, Method::GET | Method::POST) {
+            return Err(ApiError::method_not_allowed());
+        }
+        return match part {
+            Part::Exec => exec::exec(api, key, &query, &mut parts).await,
+            Part::Attach => exec::attach(api, key, &query, &mut parts).await,
+            _ => port_forward::port_forward(api, key, &mut parts).await,
         };
     }
     let Parts { method, headers, .. } = parts;

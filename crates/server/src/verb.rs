@@ -80,7 +80,7 @@ impl Part {
     fn subresource(self) -> Subresource {
         match self {
             Part::Status => Subresource::Status,
-            Part::Whole | Part::Log | Part::Exec => Subresource::Main,
+            Part::Whole | Part::Log | Part::Exec | Part::Attach | Part::PortForward => Subresource::Main,
         }
     }
 }

@@ -1,9 +1,12 @@
 //! Strangers: every kubectl found on this machine runs the tutorial's commands against a node.
 
 use std::{
+    collections::BTreeSet,
     fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use crate::testing::{Node, examples, job, succeeded, text};
@@ -150,6 +153,146 @@ fn programs_run_in_containers_and_files_are_copied_with_every_kubectl() {
         assert_eq!(fs::read_to_string(&copy).unwrap(), sleeper, "{}", program.display());
         kubectl.ok("delete pod p");
     }
+}
+
+/// Every kubectl found, those too that speak SPDY alone.
+fn all_kubectls() -> Vec<PathBuf> {
+    let newer = kubectls();
+    let dirs: BTreeSet<&Path> = newer.iter().filter_map(|program| program.parent()).collect();
+    let entries = dirs.into_iter().flat_map(|dir| fs::read_dir(dir).unwrap().flatten());
+    let versioned = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("kubectl.1."));
+    let older: Vec<PathBuf> =
+        versioned.map(|entry| entry.path()).filter(|path| !newer.contains(path)).collect();
+    // For what is not beside another one: a list of paths.
+    let named = std::env::var_os("CRONLET_TEST_KUBECTLS");
+    let named = named.iter().flat_map(std::env::split_paths).collect::<Vec<_>>();
+    [older, newer, named].concat()
+}
+
+/// A pod of processes of this machine.
+fn pod_of(script: &str, streams: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec:\n  terminationGracePeriodSeconds: 0\n  \
+         restartPolicy: Never\n  containers: [{{name: c, image: x, command: [sh, -c, '{script}']{streams}}}]\n"
+    )
+}
+
+impl Kubectl<'_> {
+    /// Creates a pod without asking what it looks like, which old versions cannot.
+    fn create(&self, manifest: &str) {
+        let file = self.node.file("pod.yaml", manifest);
+        self.ok(&format!("create --validate=false -f {file}"));
+        self.ok("wait --for=condition=Ready pod/p --timeout=60s");
+    }
+
+    /// As [`Kubectl::output`], with something to read, in both ways of speaking.
+    fn fed(&self, words: &[&str], input: &str, websockets: bool) -> Output {
+        let mut command = Command::new(self.program);
+        command
+            .args(words)
+            .env("KUBECONFIG", self.node.kubeconfig())
+            .env("HOME", self.home.path())
+            .env("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", websockets.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // One that has ended reads nothing.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        child.wait_with_output().unwrap()
+    }
+}
+
+#[test]
+fn containers_are_attached_to_with_every_kubectl() {
+    for program in all_kubectls() {
+        for websockets in [false, true] {
+            println!("with {}, WebSockets: {websockets}", program.display());
+            let node = Node::start(&[]);
+            let kubectl = Kubectl { program: &program, node: &node, home: tempfile::tempdir().unwrap() };
+            let script = "while read -r line; do echo got $line; done; echo closed; sleep 1";
+            kubectl.create(&pod_of(script, ", stdin: true, stdinOnce: true"));
+            let output = kubectl.fed(&["attach", "p", "-c", "c", "-i"], "one\ntwo\n", websockets);
+            assert_eq!(text(&output.stdout), "got one\ngot two\nclosed\n", "{}", text(&output.stderr));
+            assert!(output.status.success(), "{}", text(&output.stderr));
+            kubectl.ok("wait --for=condition=Ready=false pod/p --timeout=60s");
+            assert_eq!(kubectl.ok("logs p"), "got one\ngot two\nclosed\n");
+        }
+    }
+}
+
+#[test]
+fn programs_run_in_containers_over_spdy_with_every_kubectl() {
+    for program in all_kubectls() {
+        println!("with {}", program.display());
+        let node = Node::start(&[]);
+        let kubectl = Kubectl { program: &program, node: &node, home: tempfile::tempdir().unwrap() };
+        kubectl.create(&pod_of("exec sleep 1000", ""));
+        let run = |words: &[&str], input: &str| kubectl.fed(words, input, false);
+        let output = run(&["exec", "-i", "p", "--", "sh", "-c", "cat; echo error >&2; exit 3"], "input");
+        assert_eq!(text(&output.stdout), "input", "{}", text(&output.stderr));
+        assert!(text(&output.stderr).starts_with("error"), "{}", text(&output.stderr));
+        assert_eq!(output.status.code(), Some(3));
+        let missing = run(&["exec", "p", "--", "no-such-program"], "");
+        let missing = text(&missing.stderr);
+        assert!(missing.contains("executable file not found in $PATH"), "{missing}");
+        let sent = node.file("sent", &"0123456789".repeat(100_000));
+        let copy = node.file("copy", "");
+        let output = run(&["cp", &sent, &format!("p:{copy}")], "");
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(fs::read(&sent).unwrap() == fs::read(&copy).unwrap());
+    }
+}
+
+#[test]
+fn ports_are_forwarded_with_every_kubectl() {
+    // The pod has the network of this machine.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serving = std::thread::spawn(move || {
+        while let Ok((mut connection, _)) = listener.accept() {
+            let mut line = String::new();
+            BufReader::new(&connection).read_line(&mut line).unwrap();
+            if line == "end\n" {
+                return;
+            }
+            connection.write_all(line.repeat(20_000).as_bytes()).unwrap();
+        }
+    });
+    for program in all_kubectls() {
+        for websockets in ["false", "true"] {
+            println!("with {}, WebSockets: {websockets}", program.display());
+            let node = Node::start(&[]);
+            let kubectl = Kubectl { program: &program, node: &node, home: tempfile::tempdir().unwrap() };
+            kubectl.create(&pod_of("exec sleep 1000", ""));
+            let mut forwarding = Command::new(&program)
+                .args(["port-forward", "p", &format!(":{port}")])
+                .env("KUBECONFIG", node.kubeconfig())
+                .env("HOME", kubectl.home.path())
+                .env("KUBECTL_PORT_FORWARD_WEBSOCKETS", websockets)
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut said = String::new();
+            // Kept, for it goes on telling.
+            let mut output = BufReader::new(forwarding.stdout.take().unwrap());
+            output.read_line(&mut said).unwrap();
+            let local =
+                said.strip_prefix("Forwarding from 127.0.0.1:").and_then(|said| said.split(' ').next());
+            let local: u16 = local.and_then(|local| local.parse().ok()).unwrap_or_else(|| panic!("{said}"));
+            for word in ["first", "second"] {
+                let mut connection = TcpStream::connect(("127.0.0.1", local)).unwrap();
+                connection.write_all(format!("{word}\n").as_bytes()).unwrap();
+                let mut answer = String::new();
+                connection.read_to_string(&mut answer).unwrap();
+                assert!(answer == format!("{word}\n").repeat(20_000), "{} bytes", answer.len());
+            }
+            forwarding.kill().unwrap();
+            forwarding.wait().unwrap();
+        }
+    }
+    TcpStream::connect(("127.0.0.1", port)).unwrap().write_all(b"end\n").unwrap();
+    serving.join().unwrap();
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
 use cronlet_object::ApiError;
-use cronlet_server::{ExecRequest, Identity, PodExec, Session};
+use cronlet_server::{AttachRequest, ExecRequest, Identity, PodAttach, PodExec, Session};
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::Request;
 use hyper::{body::Incoming, service::service_fn};
@@ -68,6 +68,11 @@ async fn server() -> (Server, tokio::sync::mpsc::UnboundedReceiver<Program>) {
 
 /// Asks for a program with the parameters of a query.
 async fn connect(server: &Server, query: &str, protocol: &str) -> Result<Socket, Error> {
+    connect_to(server, &format!("exec?{query}"), protocol).await
+}
+
+/// Asks for a part of the pod.
+async fn connect_to(server: &Server, part: &str, protocol: &str) -> Result<Socket, Error> {
     let (client, ours) = duplex(1 << 16);
     let router = server.api.router();
     let service = service_fn(move |mut request: Request<Incoming>| {
@@ -77,7 +82,7 @@ async fn connect(server: &Server, query: &str, protocol: &str) -> Result<Socket,
     let http = hyper::server::conn::http1::Builder::new();
     let connection = http.serve_connection(TokioIo::new(ours), service).with_upgrades();
     tokio::spawn(async move { drop(connection.await) });
-    let mut request = format!("ws://localhost{PODS}/p/exec?{query}").into_client_request().unwrap();
+    let mut request = format!("ws://localhost{PODS}/p/{part}").into_client_request().unwrap();
     request.headers_mut().insert("sec-websocket-protocol", protocol.parse().unwrap());
     let (socket, answer) = client_async(request, client).await?;
     assert_eq!(answer.headers()["sec-websocket-protocol"], protocol);
@@ -190,6 +195,45 @@ async fn a_program_that_cannot_be_started_is_told_of_in_the_last_word() {
 }
 
 #[tokio::test]
+async fn the_streams_of_a_container_are_attached() {
+    let (clients, mut attached) = tokio::sync::mpsc::unbounded_channel();
+    let attach: PodAttach = Arc::new(move |request: AttachRequest| {
+        let [stdin, stdout, stderr] = [duplex(64), duplex(64), duplex(64)];
+        let (end, ended) = oneshot::channel::<()>();
+        assert!(clients.send((request, stdin.1, stdout.1, stderr.1, end)).is_ok());
+        Ok(Session {
+            stdin: Box::pin(stdin.0),
+            stdout: Box::pin(stdout.0),
+            stderr: Some(Box::pin(stderr.0)),
+            resize: None,
+            exit: Box::pin(async { ended.await.ok().map(|()| 0) }),
+        })
+    });
+    let server = Server::with_attach(attach).await;
+    server.post(PODS, &pod("p")).await.expect(201);
+    let part = "attach?container=main&stdin=true&stdout=true&stderr=true";
+    let mut socket = connect_to(&server, part, NEWEST).await.unwrap();
+    let (request, mut stdin, mut stdout, _stderr, end) = attached.recv().await.unwrap();
+    assert_eq!((request.pod.name(), &*request.container, request.stdin), ("p", "main", true));
+    send(&mut socket, 0, "in").await;
+    send(&mut socket, 255, "\0").await;
+    let mut input = String::new();
+    stdin.read_to_string(&mut input).await.unwrap();
+    assert_eq!(input, "in");
+    stdout.write_all(b"out").await.unwrap();
+    assert_eq!(next(&mut socket).await, Some((1, "out".into())));
+    drop(stdout);
+    end.send(()).unwrap();
+    assert_eq!(status(next(&mut socket).await), json!({ "metadata": {}, "status": "Success" }));
+    // Without its shim nobody knows.
+    let mut socket = connect_to(&server, "attach?stdout=true", NEWEST).await.unwrap();
+    let (request, .., end) = attached.recv().await.unwrap();
+    assert!(!request.stdin);
+    drop(end);
+    assert_eq!(status(next(&mut socket).await)["reason"], "InternalError");
+}
+
+#[tokio::test]
 async fn what_cannot_be_run_is_refused_before() {
     let (server, _started) = server().await;
     let why = async |query: &str| server.get(&format!("{PODS}/{query}")).await;
@@ -203,7 +247,23 @@ async fn what_cannot_be_run_is_refused_before() {
         .header("connection", "upgrade")
         .header("upgrade", "SPDY/3.1");
     let message = server.send(spdy.body(Body::empty()).unwrap()).await.refusal(400, "BadRequest");
-    assert!(message.starts_with("SPDY is not spoken here"), "{message}");
+    assert_eq!(message, "this connection cannot be upgraded");
+    let spdy = request(http::Method::POST, &format!("{PODS}/p/exec?command=true"))
+        .header("connection", "upgrade")
+        .header("upgrade", "SPDY/2");
+    let message = server.send(spdy.body(Body::empty()).unwrap()).await.refusal(400, "BadRequest");
+    assert_eq!(message, "of SPDY only SPDY/3.1 is spoken here");
+    let spdy = request(http::Method::POST, &format!("{PODS}/p/portforward"))
+        .header("connection", "upgrade")
+        .header("upgrade", "SPDY/3.1")
+        .header("x-stream-protocol-version", "v9.portforward.k8s.io");
+    let message = server.send(spdy.body(Body::empty()).unwrap()).await.refusal(400, "BadRequest");
+    assert_eq!(message, "none of the client's protocols is known: offer one of portforward.k8s.io");
+    why("nope/attach").await.refusal(404, "NotFound");
+    why("nope/portforward").await.refusal(404, "NotFound");
+    why("p/portforward").await.refusal(400, "BadRequest");
+    let message = why("p/attach?container=x").await.refusal(400, "BadRequest");
+    assert_eq!(message, "container x is not valid for pod p");
     let refused = connect(&server, "command=true", "v1.channel.k8s.io").await;
     assert!(matches!(refused, Err(Error::Http(answer)) if answer.status() == 400));
 }

@@ -8,7 +8,9 @@ use std::{
 use axum::body::Body;
 use bytes::Bytes;
 use cronlet_object::{ApiError, Clock, Draft, Transaction, Write, api::Namespace};
-use cronlet_server::{Api, Gauge, Identity, LogRequest, PodExec, PodLogs, Pods, Usage, Used, Version};
+use cronlet_server::{
+    Api, Gauge, Identity, LogRequest, PodAttach, PodConnect, PodExec, PodLogs, Pods, Usage, Used, Version,
+};
 use cronlet_store::{Disk, SqliteDisk, Store};
 use futures_util::stream;
 use http::{HeaderMap, Method, Request, StatusCode, header};
@@ -113,18 +115,24 @@ impl Server {
     /// The same, where programs can be run in containers.
     pub async fn with_exec(exec: PodExec) -> Self {
         let disk = Box::new(SqliteDisk::in_memory().unwrap());
-        Server::of(disk, Pods { logs: quiet_logs(), exec, gauge: no_gauge() }).await
+        Server::of(disk, Pods { exec, ..no_pods() }).await
+    }
+
+    /// The same, where clients can be attached to containers.
+    pub async fn with_attach(attach: PodAttach) -> Self {
+        let disk = Box::new(SqliteDisk::in_memory().unwrap());
+        Server::of(disk, Pods { attach, ..no_pods() }).await
     }
 
     /// The same, where something is used.
     pub async fn with_gauge(gauge: Gauge) -> Self {
         let disk = Box::new(SqliteDisk::in_memory().unwrap());
-        Server::of(disk, Pods { logs: quiet_logs(), exec: no_exec(), gauge }).await
+        Server::of(disk, Pods { gauge, ..no_pods() }).await
     }
 
     /// The same over another disk and with other logs.
     pub async fn over(disk: Box<dyn Disk>, logs: PodLogs) -> Self {
-        Server::of(disk, Pods { logs, exec: no_exec(), gauge: no_gauge() }).await
+        Server::of(disk, Pods { logs, ..no_pods() }).await
     }
 
     async fn of(disk: Box<dyn Disk>, pods: Pods) -> Self {
@@ -186,6 +194,17 @@ impl Server {
     }
 }
 
+/// Where there are no containers.
+fn no_pods() -> Pods {
+    Pods {
+        logs: quiet_logs(),
+        exec: no_exec(),
+        attach: no_attach(),
+        connect: no_connect(),
+        gauge: no_gauge(),
+    }
+}
+
 /// Where no program can be run.
 fn no_exec() -> PodExec {
     Arc::new(|_| Err(ApiError::bad_request("there are no containers")))
@@ -195,6 +214,14 @@ fn no_exec() -> PodExec {
 pub fn no_gauge() -> Gauge {
     let nothing = Usage { at: now(), machine: Used::default(), pods: HashMap::new() };
     Arc::new(move || nothing.clone())
+}
+
+fn no_attach() -> PodAttach {
+    Arc::new(|_| Err(ApiError::bad_request("there are no containers")))
+}
+
+fn no_connect() -> PodConnect {
+    Arc::new(|_| Err("there are no pods".to_owned()))
 }
 
 /// Logs without a line.

@@ -1,4 +1,5 @@
-//! The network of pods that have one of their own: a bridge of the node's, an address for each pod, and a way out.
+//! The network of pods that have one of their own: a bridge of the node's, an address for each pod, and a way out; and
+//! the names by which pods find each other.
 //!
 //! The server makes the bridge and the rules for packets, and says who gets which address; what a pod was given is in
 //! its journal, where a later server finds it. The pod's shim connects the pod itself ([`link::Plug`]): the network is
@@ -23,12 +24,12 @@ use rustix::process::geteuid;
 use sha2::{Digest, Sha256};
 
 pub use self::address::{Subnet, SubnetError};
-pub(crate) use self::names::{Names, heading as names_heading};
+pub(crate) use self::names::heading as names_heading;
 use self::{link::Links, rules::Forward};
 use crate::{
     journal::{self, Event},
     resolve::{self, network},
-    spec::{Attachment, HostPort},
+    spec::{Attachment, HostPort, Peer, Pod},
 };
 
 /// Which network a pod has.
@@ -78,15 +79,44 @@ struct Members {
     /// Whether the bridge was made, or found, and the rules with it.
     ready: bool,
     /// The subdomains of whose pods some may not know all others.
-    outdated: BTreeSet<(String, String)>,
+    outdated: BTreeSet<Group>,
 }
+
+/// A namespace and a subdomain in it.
+type Group = (String, String);
 
 #[derive(Debug)]
 struct Member {
-    attachment: Attachment,
-    names: Names,
-    /// Whether it is in the rules, and others may know of it.
-    published: bool,
+    /// Its namespace and its name.
+    pod: (String, String),
+    /// How it is connected with the bridge, if it is.
+    attachment: Option<Attachment>,
+    /// How others find it, if they do.
+    peer: Option<Peer>,
+}
+
+impl Member {
+    /// A pod that was told so much.
+    fn of(pod: &Pod) -> Self {
+        Member {
+            pod: (pod.namespace.clone(), pod.name.clone()),
+            attachment: pod.sandbox.bridge.clone(),
+            peer: pod.sandbox.peer.clone(),
+        }
+    }
+
+    fn address(&self) -> Option<Ipv4Addr> {
+        self.attachment.as_ref().map(|attachment| attachment.address)
+    }
+
+    fn ports(&self) -> &[HostPort] {
+        self.attachment.as_ref().map(|attachment| attachment.ports.as_slice()).unwrap_or_default()
+    }
+
+    /// The namespace and the subdomain by whose names it is found.
+    fn group(&self) -> Option<Group> {
+        Some((self.pod.0.clone(), self.peer.as_ref()?.subdomain.clone()))
+    }
 }
 
 impl Network {
@@ -106,7 +136,7 @@ impl Network {
             pods_dir: pods_dir.to_owned(),
             members: Mutex::default(),
         };
-        if has_containers && geteuid().is_root() {
+        if has_containers {
             network.take_back();
         }
         network
@@ -125,10 +155,14 @@ impl Network {
                 members.pods.insert(uid, member);
             }
         }
-        members.outdated = members.pods.values().filter_map(|member| member.names.group()).collect();
-        let swept = self.sweep(&members).and_then(|is_there| {
-            if is_there || !members.pods.is_empty() { self.ensure(&mut members) } else { Ok(()) }
-        });
+        members.outdated = members.pods.values().filter_map(Member::group).collect();
+        if !geteuid().is_root() {
+            return;
+        }
+        let is_used = members.pods.values().any(|member| member.attachment.is_some());
+        let swept = self
+            .sweep(&members)
+            .and_then(|is_there| if is_there || is_used { self.ensure(&mut members) } else { Ok(()) });
         if let Err(error) = swept {
             tracing::warn!(error, "the network of pods is not as it should be");
         }
@@ -140,7 +174,8 @@ impl Network {
         let mut links = Links::here().map_err(failed)?;
         let Some(bridge) = links.find(&self.bridge).map_err(failed)? else { return Ok(false) };
         for name in links.of_bridge(bridge).map_err(failed)? {
-            if members.pods.values().all(|member| member.attachment.interface != name) {
+            let mut known = members.pods.values().filter_map(|member| member.attachment.as_ref());
+            if known.all(|attachment| attachment.interface != name) {
                 links.remove(&name).map_err(failed)?;
             }
         }
@@ -158,14 +193,13 @@ impl Network {
         }
         let mut members = self.members();
         self.ensure(&mut members)?;
-        if let Some(member) = members.pods.get(uid) {
-            return Ok(Some(member.attachment.clone()));
+        if let Some(attachment) = members.pods.get(uid).and_then(|member| member.attachment.clone()) {
+            return Ok(Some(attachment));
         }
         let ports = network::host_ports(pod);
         members.check_ports(&ports)?;
         let stored = pod.status.as_ref().and_then(|status| status.pod_ip.as_ref()?.parse().ok());
-        let is_taken =
-            |address| members.pods.values().any(|member: &Member| member.attachment.address == address);
+        let is_taken = |address| members.pods.values().any(|member| member.address() == Some(address));
         let address = self.subnet.free(stored, members.last, is_taken).ok_or_else(|| {
             format!(
                 "all addresses of {} are taken: wait for other pods to end, or give the node more (--pod-cidr)",
@@ -173,18 +207,18 @@ impl Network {
             )
         })?;
         members.last = Some(address);
-        let names = Names::of(pod);
         let attachment = Attachment {
             bridge: self.bridge.clone(),
             interface: short_name(uid.as_bytes(), 12),
             address,
             gateway: self.subnet.gateway(),
             prefix_bits: self.subnet.prefix_bits(),
-            hostname: names.hostname.clone(),
-            subdomain: names.subdomain.clone(),
             ports,
         };
-        let member = Member { attachment: attachment.clone(), names, published: false };
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let pod = (text(&pod.metadata.namespace), text(&pod.metadata.name));
+        // Nobody is told of it before it is published.
+        let member = Member { pod, attachment: Some(attachment.clone()), peer: None };
         members.pods.insert(uid.to_owned(), member);
         Ok(Some(attachment))
     }
@@ -194,11 +228,14 @@ impl Network {
     ///
     /// # Errors
     /// Why its ports cannot lead to it.
-    pub(crate) fn publish(&self, uid: &str) -> Result<bool, String> {
+    pub(crate) fn publish(&self, uid: &str, pod: &Pod) -> Result<bool, String> {
+        let member = Member::of(pod);
+        if member.attachment.is_none() && member.peer.is_none() {
+            return Ok(false);
+        }
+        let (has_ports, group) = (!member.ports().is_empty(), member.group());
         let mut members = self.members();
-        let Some(member) = members.pods.get_mut(uid) else { return Ok(false) };
-        member.published = true;
-        let (has_ports, group) = (!member.attachment.ports.is_empty(), member.names.group());
+        members.pods.insert(uid.to_owned(), member);
         if has_ports {
             self.write_rules(&members)?;
         }
@@ -212,13 +249,13 @@ impl Network {
     /// it has nothing.
     pub(crate) fn release(&self, uid: &str) -> bool {
         let mut members = self.members();
-        let Some(member) = members.pods.remove(uid).filter(|member| member.published) else { return false };
-        if !member.attachment.ports.is_empty()
+        let Some(member) = members.pods.remove(uid) else { return false };
+        if !member.ports().is_empty()
             && let Err(error) = self.write_rules(&members)
         {
             tracing::warn!(uid, error, "the ports of a pod that has ended may still lead to its address");
         }
-        member.names.group().is_some_and(|group| members.outdated.insert(group))
+        member.group().is_some_and(|group| members.outdated.insert(group))
     }
 
     /// Makes sure that the bridge of a pod is there that was given its address before.
@@ -227,6 +264,19 @@ impl Network {
     /// Why it cannot be made.
     pub(crate) fn prepare(&self) -> Result<(), String> {
         self.ensure(&mut self.members())
+    }
+
+    /// Removes the bridge and what belongs to it, unless pods are on it: they outlive the server.
+    pub(crate) fn close(&self) {
+        let mut members = self.members();
+        let is_used = members.pods.values().any(|member| member.attachment.is_some());
+        if !std::mem::take(&mut members.ready) || is_used {
+            return;
+        }
+        let removed = Links::here().and_then(|mut links| links.remove(&self.bridge));
+        if let Err(error) = removed.and_then(|()| rules::remove(&self.bridge)) {
+            tracing::warn!(bridge = %self.bridge, %error, "the bridge of pods is not removed");
+        }
     }
 
     /// Tells pods of others of their subdomains that have come or gone.
@@ -238,16 +288,12 @@ impl Network {
     }
 
     /// Writes who the pods of a subdomain are into their files, or into that of one of them.
-    fn write_names(&self, members: &Members, group: &(String, String), only: Option<&str>) {
-        let of_group = || {
-            let all = members.pods.iter().filter(|(_, member)| member.published);
-            all.filter(|(_, member)| member.names.group().as_ref() == Some(group))
-        };
-        let all: Vec<(Ipv4Addr, &Names)> =
-            of_group().map(|(_, member)| (member.attachment.address, &member.names)).collect();
+    fn write_names(&self, members: &Members, group: &Group, only: Option<&str>) {
+        let of_group = || members.pods.iter().filter(|(_, member)| member.group().as_ref() == Some(group));
+        let all: Vec<&Peer> = of_group().filter_map(|(_, member)| member.peer.as_ref()).collect();
         for (uid, member) in of_group().filter(|(uid, _)| only.is_none_or(|only| only == *uid)) {
             let file = resolve::hosts_file(&self.pods_dir, uid);
-            if let Err(error) = names::write(&file, member.attachment.address, &all) {
+            if let Err(error) = names::write(&file, member.address(), &group.0, &all) {
                 tracing::warn!(uid, %error, "a pod does not know all others of its subdomain");
             }
         }
@@ -286,11 +332,11 @@ impl Network {
     }
 
     fn write_rules(&self, members: &Members) -> Result<(), String> {
-        let published = members.pods.values().filter(|member| member.published);
-        let forwards: Vec<Forward> = published
-            .flat_map(|member| {
-                let forward = |port: &HostPort| Forward { port: *port, pod: member.attachment.address };
-                member.attachment.ports.iter().map(forward)
+        let attachments = members.pods.values().filter_map(|member| member.attachment.as_ref());
+        let forwards: Vec<Forward> = attachments
+            .flat_map(|attachment| {
+                let forward = |port: &HostPort| Forward { port: *port, pod: attachment.address };
+                attachment.ports.iter().map(forward)
             })
             .collect();
         rules::replace(&self.bridge, &self.bridge, self.subnet, &forwards).map_err(|error| {
@@ -311,11 +357,11 @@ impl Members {
             let holder = self
                 .pods
                 .values()
-                .find(|member| member.attachment.ports.iter().any(|taken| taken.collides_with(port)));
+                .find(|member| member.ports().iter().any(|taken| taken.collides_with(port)));
             if let Some(holder) = holder {
                 return Err(format!(
                     "the port {}/{} of the node is taken by the pod {}/{}: wait for its end, or choose another hostPort",
-                    port.host_port, port.protocol, holder.names.namespace, holder.names.hostname
+                    port.host_port, port.protocol, holder.pod.0, holder.pod.1
                 ));
             }
         }
@@ -327,16 +373,14 @@ impl Members {
 fn recorded(pod_dir: &Path) -> Option<Member> {
     let records = journal::Reader::open(pod_dir).ok()?.read().ok()?;
     let pod = journal::specification(&records)?;
-    let attachment = pod.sandbox.bridge.clone()?;
+    let member = Member::of(pod);
+    if member.attachment.is_none() && member.peer.is_none() {
+        return None;
+    }
     if records.iter().any(|record| matches!(record.event, Event::Finished)) {
         return None;
     }
-    let names = Names {
-        namespace: pod.namespace.clone(),
-        hostname: attachment.hostname.clone(),
-        subdomain: attachment.subdomain.clone(),
-    };
-    Some(Member { attachment, names, published: true })
+    Some(member)
 }
 
 /// A name for an interface that is the same for the same text, and hardly ever for another.

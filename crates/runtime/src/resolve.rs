@@ -394,10 +394,12 @@ fn sandbox(inputs: &Inputs<'_>, spec: &api::PodSpec) -> Result<Sandbox, String> 
     } else {
         Processes::Own
     };
+    let no_network = network == PodNetwork::None;
     Ok(Sandbox {
         hostname: own.transpose()?,
-        no_network: network == PodNetwork::None,
+        no_network,
         bridge: bridge.cloned(),
+        peer: if no_network { None } else { network::peer(inputs.pod, &inputs.pod_ip()) },
         processes,
         host_ipc: spec.host_ipc == Some(true),
         sysctls: Vec::new(),

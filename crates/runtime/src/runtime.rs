@@ -286,6 +286,7 @@ impl Drop for Runtime {
             // A thread that panicked has said so.
             let _ = thread.join();
         }
+        self.shared.network.close();
     }
 }
 

@@ -1,6 +1,10 @@
 //! What a shim is told of its pod, with everything resolved: the first record of the pod's journal.
 
-use std::{fmt, net::Ipv4Addr, path::PathBuf};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -66,6 +70,9 @@ pub struct Sandbox {
     /// Their network of their own, if they have one with a way out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bridge: Option<Attachment>,
+    /// How others of its subdomain find the pod, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<Peer>,
     /// Which processes they see.
     #[serde(default)]
     pub processes: Processes,
@@ -90,6 +97,17 @@ pub enum Processes {
     Host,
 }
 
+/// How the pods of a subdomain find one of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Its name among them.
+    pub hostname: String,
+    /// `spec.subdomain`
+    pub subdomain: String,
+    /// Its address.
+    pub address: IpAddr,
+}
+
 /// How a pod is connected with the node's bridge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachment {
@@ -103,11 +121,6 @@ pub struct Attachment {
     pub gateway: Ipv4Addr,
     /// The length of the subnet's prefix, in bits.
     pub prefix_bits: u8,
-    /// The name by which others of its subdomain find it.
-    pub hostname: String,
-    /// `spec.subdomain`, if it has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subdomain: Option<String>,
     /// The ports of the node that lead to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<HostPort>,

@@ -62,6 +62,16 @@ pub(super) fn replace(table: &str, bridge: &str, subnet: Subnet, forwards: &[For
     Line::open(Part::Netfilter)?.batch(batch(table, bridge, subnet, forwards))
 }
 
+/// Removes the table, if it is there.
+pub(super) fn remove(table: &str) -> io::Result<()> {
+    let request =
+        |kind, flags| Request::new(kind, flags, &[IPV4, 0, 0, 0]).text(attribute::TABLE_NAME, table);
+    // Made in case it is not there, so that it can be removed in any case.
+    let requests =
+        vec![edge(BATCH_BEGIN), request(NEW_TABLE, CREATE), request(DELETE_TABLE, ACK), edge(BATCH_END)];
+    Line::open(Part::Netfilter)?.batch(requests)
+}
+
 /// Whether there is such a table.
 pub(super) fn are_there(table: &str) -> io::Result<bool> {
     let request = Request::new(GET_TABLE, ACK, &[IPV4, 0, 0, 0]).text(attribute::TABLE_NAME, table);

@@ -88,7 +88,7 @@ fn hosts(inputs: &Inputs<'_>, spec: &api::PodSpec, sandbox: &Sandbox) -> String 
         // Writing to a text does not fail.
         let _ = writeln!(text, "{}\t{names}", alias.ip);
     }
-    if sandbox.bridge.as_ref().is_some_and(|bridge| bridge.subdomain.is_some()) {
+    if sandbox.peer.is_some() {
         text.push_str(&names_heading());
     }
     text

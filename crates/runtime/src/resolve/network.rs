@@ -8,7 +8,7 @@ use super::roles;
 use crate::{
     limits,
     network::PodNetwork,
-    spec::{HostPort, Protocol, Role},
+    spec::{HostPort, Peer, Protocol, Role},
 };
 
 /// Annotation of a pod: `host`, `none` or `bridge`.
@@ -40,6 +40,12 @@ pub(crate) fn own_hostname(pod: &api::Pod) -> String {
     let name = own.or(pod.metadata.name.as_deref()).unwrap_or_default();
     let cut = &name[..name.floor_char_boundary(limits::HOSTNAME_BYTES_MAX)];
     cut.trim_end_matches(['-', '.']).to_owned()
+}
+
+/// How others of its subdomain find a pod, if it has one.
+pub(super) fn peer(pod: &api::Pod, address: &str) -> Option<Peer> {
+    let subdomain = pod.spec.as_ref()?.subdomain.clone().filter(|subdomain| !subdomain.is_empty())?;
+    Some(Peer { hostname: own_hostname(pod), subdomain, address: address.parse().ok()? })
 }
 
 /// The names of a headless Service, the whole one first.

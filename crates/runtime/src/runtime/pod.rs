@@ -377,7 +377,7 @@ impl Pod {
             volumes::make(volume, site.now)
                 .map_err(|message| Blocked::Volume { volume: volume.name.clone(), message })?;
         }
-        if site.shared.network.publish(site.uid).map_err(|why| resolve::sandbox_failed(&why))? {
+        if site.shared.network.publish(site.uid, &spec).map_err(|why| resolve::sandbox_failed(&why))? {
             site.shared.queue.tell_names();
         }
         directory::begin_journal(site.dir, spec.clone(), pod, site.now).map_err(failed)?;

@@ -28,6 +28,7 @@ crate::tests![
     without_root_no_pod_is_on_the_bridge,
     probes_ask_at_the_address_of_the_pod,
     pods_of_a_subdomain_find_each_other_by_name,
+    in_the_nodes_network_the_pods_of_a_subdomain_have_its_address,
     pods_reach_what_is_outside_by_the_nodes_address,
     a_port_of_the_node_leads_to_its_pod,
     a_pod_does_not_reach_what_listens_on_the_nodes_loopback,
@@ -196,12 +197,14 @@ fn what_a_pod_had_of_the_network_vanishes_with_it() {
         node.delete("p", 2);
         node.end("p");
         wait_until("the pod's interfaces are gone", || pairs() == 0);
-        // All addresses of a small subnet are given out again and again.
+        // Addresses are given out in turn.
         for i in 0..3 {
             let name = format!("q{i}");
             node.create(&on_bridge(&name, "true", json!({})));
             assert_eq!(ip(&node.end(&name)), format!("10.244.0.{}", i + 3));
         }
+        drop(node);
+        assert_eq!(command("ip -o link show type bridge"), "", "the bridge goes with the server");
     });
 }
 
@@ -213,6 +216,7 @@ fn a_server_takes_addresses_back_and_sweeps_what_is_left() {
         assert_eq!(ip(&started(&mut first, "p")), "10.244.0.2");
         let pod = first.pod("p");
         drop(first);
+        // It is needed as long as there are pods.
         let bridge = bridge();
         command(&format!("ip link add left0 type veth peer name left1 && ip link set left0 master {bridge}"));
         assert_eq!(pairs(), 3);
@@ -286,7 +290,8 @@ fn probes_ask_at_the_address_of_the_pod() {
         let dir = tempfile::tempdir().unwrap();
         let mut node = node(dir.path());
         // What listens there alone, and not on loopback.
-        let script = "exec nc -ll -p 80 -s $(ip -o -4 addr show dev eth0 | grep -o 10.244.0.[0-9]* | head -n 1) -e true";
+        let script = "exec /bin/busybox httpd -f -h /tmp -p \
+                      $(ip -o -4 addr show dev eth0 | grep -o '10.244.0.[0-9]*' | head -n 1):80";
         let probe = json!({ "tcpSocket": { "port": 80 }, "periodSeconds": 1 });
         node.create(&on_bridge("p", script, json!({ "readinessProbe": probe })));
         node.wait("p", |status| is_running(status) && crate::node::container(status).ready);
@@ -347,6 +352,28 @@ fn pods_of_a_subdomain_find_each_other_by_name() {
         node.end("job-1-x");
         assert_eq!(exit_code(&node.end("job-0-x")), Some(0), "{}", node.log("job-0-x"));
     });
+}
+
+fn in_the_nodes_network_the_pods_of_a_subdomain_have_its_address() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = node(dir.path());
+    let pod = |index: usize, script: &str| {
+        with(of_image(&format!("job-{index}-x"), script, json!({})), |spec| {
+            spec.hostname = Some(format!("job-{index}"));
+            spec.subdomain = Some("sub".into());
+        })
+    };
+    let other = "grep -q '^127.0.0.1.job-1.sub.default.svc.cluster.local' /etc/hosts";
+    let script = format!(
+        "until {other}; do sleep 0.05; done; echo found; while {other}; do sleep 0.05; done; grep job-0.sub /etc/hosts"
+    );
+    node.create(&pod(0, &script));
+    node.wait("job-0-x", is_running);
+    node.create(&pod(1, "exec sleep 1000"));
+    node.follow_until("job-0-x", "found");
+    node.delete("job-1-x", 2);
+    node.end("job-1-x");
+    assert_eq!(exit_code(&node.end("job-0-x")), Some(0), "{}", node.log("job-0-x"));
 }
 
 /// A machine besides the node's, at the other end of a wire: 192.0.2.2, where the node is 192.0.2.1. It knows nothing of

@@ -75,20 +75,17 @@ fn a_pod_with_an_address_of_its_own_has_the_kubelets_file() {
     let mut pod = world.pod("");
     let attachment: crate::spec::Attachment = serde_json::from_value(json!({
         "bridge": "b", "interface": "i", "address": "10.244.0.2", "gateway": "10.244.0.1", "prefix_bits": 24,
-        "hostname": "p",
     }))
     .unwrap();
-    let sandbox = |subdomain: Option<&str>| Sandbox {
-        bridge: Some(crate::spec::Attachment {
-            subdomain: subdomain.map(str::to_owned),
-            ..attachment.clone()
-        }),
+    let sandbox = |pod: &api::Pod| Sandbox {
+        bridge: Some(attachment.clone()),
+        peer: network::peer(pod, "10.244.0.2"),
         ..Sandbox::default()
     };
     let head = "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n\
                 ::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\n\
                 fe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n";
-    assert_eq!(texts_in(&world, &pod, &sandbox(None))[0].1, format!("{head}10.244.0.2\tp\n"));
+    assert_eq!(texts_in(&world, &pod, &sandbox(&pod))[0].1, format!("{head}10.244.0.2\tp\n"));
     let spec = pod.spec.as_mut().unwrap();
     spec.subdomain = Some("sub".into());
     let aliases = json!([{ "ip": "10.0.0.9", "hostnames": ["a", "b.c"] }]);
@@ -97,5 +94,10 @@ fn a_pod_with_an_address_of_its_own_has_the_kubelets_file() {
         "{head}10.244.0.2\tp.sub.ns.svc.cluster.local\tp\n\n# Entries added by HostAliases.\n10.0.0.9\ta\tb.c\n\n\
          # Pods of this subdomain.\n# End of the pods of this subdomain.\n"
     );
-    assert_eq!(texts_in(&world, &pod, &sandbox(Some("sub")))[0].1, expected);
+    assert_eq!(texts_in(&world, &pod, &sandbox(&pod))[0].1, expected);
+    // In the host's network it is the host's, with a place for those of the subdomain, too.
+    let in_host = Sandbox { bridge: None, ..sandbox(&pod) };
+    let text = texts_in(&world, &pod, &in_host)[0].1.clone();
+    assert!(text.contains("(host network).\n10.0.0.1 of.the.machine\n"), "{text}");
+    assert!(text.ends_with("# Pods of this subdomain.\n# End of the pods of this subdomain.\n"), "{text}");
 }

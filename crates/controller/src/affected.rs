@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use cronlet_object::{Change, Key, Kind, Object, Snapshot, api::Node};
+use cronlet_object::{
+    Change, Key, Kind, Object, Snapshot,
+    api::{Node, PersistentVolume, PersistentVolumeClaim, Pod},
+    claim::{is_bound, is_own_volume, volume_of},
+};
 
 use crate::{Controller, cronjob, event_expiry, garbage, job, namespace, pod_start, scheduler};
 
@@ -19,7 +23,9 @@ pub fn affected(change: &Change, snapshot: &Snapshot) -> Vec<(Controller, Key)> 
         Kind::PersistentVolumeClaim => {
             found.push((Controller::Claim, key.clone()));
             found.extend(waiting_pods(snapshot.list_namespace(Kind::Pod, object.namespace())));
+            found.extend(volumes_of(change).map(|key| (Controller::Volume, key)));
         }
+        Kind::PersistentVolume | Kind::StorageClass => found.extend(after_storage(change, snapshot)),
         Kind::CronJob if !cronjob::is_own_start(change, snapshot) => {
             found.push((Controller::CronJob, key.clone()));
         }
@@ -40,10 +46,7 @@ pub fn affected(change: &Change, snapshot: &Snapshot) -> Vec<(Controller, Key)> 
                 found.extend(job::adopters(snapshot, pod).into_iter().map(|key| (Controller::Job, key)));
                 found.extend(is_left_alone(pod, snapshot).then(|| (Controller::JobPod, key.clone())));
             }
-            // A pod that finished or went may have been the last to use a claim.
-            let claims = snapshot.list_namespace(Kind::PersistentVolumeClaim, object.namespace());
-            let ending = claims.filter(|claim| claim.meta().deleted.is_some());
-            found.extend(ending.map(|claim| (Controller::Claim, claim.key().clone())));
+            found.extend(after_use(change, snapshot));
         }
         Kind::ServiceAccount if object.name() == namespace::DEFAULT_SERVICE_ACCOUNT => {
             found.push((Controller::Namespace, namespace_key(object)));
@@ -70,6 +73,7 @@ pub fn all(snapshot: &Snapshot) -> impl Iterator<Item = (Controller, Key)> {
         let own: &[Controller] = match object.kind() {
             Kind::Namespace => &[Controller::Namespace],
             Kind::PersistentVolumeClaim => &[Controller::Claim],
+            Kind::PersistentVolume => &[Controller::Volume],
             Kind::CronJob => &[Controller::CronJob],
             Kind::Job => &[Controller::Job, Controller::Ttl],
             Kind::Pod => &[Controller::JobPod, Controller::PodStart, Controller::Scheduler],
@@ -89,6 +93,73 @@ fn controllers(change: &Change, kind: Kind) -> impl Iterator<Item = Key> {
         let found = Kind::from_manifest(&owner.api_version, &owner.kind) == Some(kind);
         found.then(|| Key::new(kind, object.key().namespace.clone(), owner.name.as_ref()))
     })
+}
+
+/// What volumes and their classes concern.
+fn after_storage(change: &Change, snapshot: &Snapshot) -> Vec<(Controller, Key)> {
+    let object = change.object();
+    let mut found = Vec::new();
+    if object.kind() == Kind::PersistentVolume {
+        found.push((Controller::Volume, object.key().clone()));
+        found.extend(concerned_claims(change, snapshot).map(|key| (Controller::Claim, key)));
+        // What this node makes is made for one claim, whose change tells its pods.
+        if is_own_volume(&object.decode()) {
+            return found;
+        }
+    } else {
+        found.extend(unbound_claims(snapshot).map(|claim| (Controller::Claim, claim.key().clone())));
+    }
+    found.extend(waiting_pods(snapshot.list(Kind::Pod)));
+    found
+}
+
+/// What a pod concerns that finished or went: it may have been the last to use a claim.
+fn after_use(change: &Change, snapshot: &Snapshot) -> Vec<(Controller, Key)> {
+    let pod = change.object();
+    let claims = snapshot.list_namespace(Kind::PersistentVolumeClaim, pod.namespace());
+    let ending = claims.filter(|claim| claim.meta().deleted.is_some());
+    let mut found: Vec<_> = ending.map(|claim| (Controller::Claim, claim.key().clone())).collect();
+    if pod.json().contains("persistentVolumeClaim") && has_ended(change) {
+        found.extend(waiting_pods(snapshot.list_namespace(Kind::Pod, pod.namespace())));
+    }
+    found
+}
+
+/// The volumes that a claim names, before and after the change.
+fn volumes_of(change: &Change) -> impl Iterator<Item = Key> {
+    let states = change.old.iter().chain(&change.new);
+    states.filter_map(|object| {
+        let claim = object.decode::<PersistentVolumeClaim>();
+        volume_of(&claim).map(|name| Key::new(Kind::PersistentVolume, "", name))
+    })
+}
+
+/// The claims that a volume concerns: the one that it names, or those that have none yet.
+fn concerned_claims(change: &Change, snapshot: &Snapshot) -> impl Iterator<Item = Key> {
+    let claim_of = |object: &Arc<Object>| {
+        let claimed = object.decode::<PersistentVolume>().spec?.claim_ref?;
+        Some(Key::new(Kind::PersistentVolumeClaim, claimed.namespace?, claimed.name?))
+    };
+    let named: Vec<Key> = change.old.iter().chain(&change.new).filter_map(claim_of).collect();
+    let free = change.new.as_ref().is_some_and(|object| claim_of(object).is_none());
+    let others = unbound_claims(snapshot).filter(move |_| free).map(|claim| claim.key().clone());
+    named.into_iter().chain(others)
+}
+
+fn unbound_claims(snapshot: &Snapshot) -> impl Iterator<Item = &Arc<Object>> {
+    snapshot.list(Kind::PersistentVolumeClaim).filter(|claim| !is_bound(&claim.decode()))
+}
+
+/// Whether a pod has gone, or has finished just now.
+fn has_ended(change: &Change) -> bool {
+    let finished = |pod: &Arc<Object>| {
+        let phase = pod.decode::<Pod>().status.and_then(|status| status.phase);
+        matches!(phase.as_deref(), Some("Succeeded" | "Failed"))
+    };
+    match (&change.old, &change.new) {
+        (Some(old), Some(new)) => !finished(old) && finished(new),
+        (_, new) => new.is_none(),
+    }
 }
 
 fn waiting_pods<'a>(pods: impl Iterator<Item = &'a Arc<Object>>) -> impl Iterator<Item = (Controller, Key)> {

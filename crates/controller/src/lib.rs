@@ -20,6 +20,7 @@ pub mod pod_start;
 mod queue;
 pub mod scheduler;
 pub mod ttl;
+pub mod volume;
 
 use cronlet_object::{Ids, Key, Snapshot, Transaction};
 use jiff::{Timestamp, tz::TimeZone};
@@ -47,6 +48,8 @@ pub struct Settings {
     pub time_zone: TimeZone,
     /// The certificate of the authority that signs the API server's, in PEM; absent when it is served without TLS.
     pub cluster_ca: Option<String>,
+    /// The directory of the volumes that are made for claims; absolute. It is shown, and nothing is looked up in it.
+    pub volumes_dir: String,
 }
 
 /// What to write, and when to look again even if nothing changes.
@@ -72,6 +75,8 @@ pub enum Controller {
     PodStart,
     /// Binds claims to volumes: [`claim`].
     Claim,
+    /// Frees volumes whose claims are gone: [`volume`].
+    Volume,
     /// Binds pods to the node: [`scheduler`].
     Scheduler,
     /// Furnishes new namespaces and empties those that end: [`namespace`].
@@ -93,6 +98,7 @@ impl Controller {
             Controller::JobPod => job::reconcile_pod,
             Controller::PodStart => pod_start::reconcile,
             Controller::Claim => claim::reconcile,
+            Controller::Volume => volume::reconcile,
             Controller::Scheduler => scheduler::reconcile,
             Controller::Namespace => namespace::reconcile,
             Controller::Garbage => garbage::reconcile,

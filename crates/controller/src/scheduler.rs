@@ -1,11 +1,12 @@
 //! Binds pods to the one node, or says why they cannot run on it.
 
 mod fit;
+mod volumes;
 
 use std::borrow::Cow;
 
 use cronlet_object::{
-    Ids, Key, Kind, Object, Unchanged,
+    Ids, Key, Kind, Object, Unchanged, Write,
     api::{Node, Pod, PodCondition, PodStatus, Time},
     deletion::replace,
     event::{self, Note, Recorder},
@@ -26,8 +27,13 @@ pub fn reconcile(view: &View, key: &Key, ids: &mut Ids) -> Plan {
     let Some(node_name) = &view.settings.node_name else { return plan };
     let Some(object) = view.snapshot.get(key).filter(|pod| is_waiting(pod)) else { return plan };
     let mut pod = object.decode::<Pod>();
-    let mut read = Vec::new();
-    let verdict = judge(view, node_name, &pod, object.namespace(), &mut read);
+    let mut found = Found::default();
+    let verdict = judge(view, node_name, &pod, object.namespace(), &mut found);
+    if verdict.is_ok() && found.waits {
+        // Its claims are bound next, now that it is known where it is to run.
+        plan.transaction.writes = found.writes;
+        return plan;
+    }
     let (condition, message) = match &verdict {
         Ok(()) => {
             pod.spec.get_or_insert_default().node_name = Some(node_name.clone());
@@ -39,12 +45,15 @@ pub fn reconcile(view: &View, key: &Key, ids: &mut Ids) -> Plan {
     set_condition(pod.status.get_or_insert_default(), condition, view.now);
     // Nothing new to say: the pod waits for the same as before.
     let Some(write) = replace(object, &pod.into()) else { return plan };
-    let note = match verdict {
+    let note = match &verdict {
         Ok(()) => Note::normal("Scheduled", &message),
         Err(_) => Note::warning("FailedScheduling", &message),
     };
-    plan.transaction.require = read;
+    plan.transaction.require = found.read;
     plan.transaction.writes.push(write);
+    if verdict.is_ok() {
+        plan.transaction.writes.extend(found.writes);
+    }
     let recorder = Recorder { snapshot: view.snapshot, now: view.now, component: SCHEDULER, host: None };
     recorder.record(&mut plan.transaction.writes, &event::reference(object), &note, ids);
     plan
@@ -82,24 +91,36 @@ pub(crate) fn is_waiting(pod: &Object) -> bool {
         && !matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"))
 }
 
-/// Whether a pod can run on the node, or why not. `read` receives what the answer rests on.
-fn judge(
-    view: &View,
-    node_name: &str,
-    pod: &Pod,
-    namespace: &str,
-    read: &mut Vec<Unchanged>,
-) -> Result<(), String> {
+/// What is found out about a pod's claims.
+#[derive(Default)]
+struct Found {
+    /// What the answer rests on.
+    read: Vec<Unchanged>,
+    /// What is to be said of the claims if the pod can run.
+    writes: Vec<Write>,
+    /// Whether claims must be bound before the pod can have the node.
+    waits: bool,
+}
+
+/// Whether a pod can run on the node, or why not.
+fn judge(view: &View, node_name: &str, pod: &Pod, namespace: &str, found: &mut Found) -> Result<(), String> {
     let Some(node) = view.snapshot.get(&Key::new(Kind::Node, "", node_name)) else {
         return Err("no nodes available to schedule pods".to_owned());
     };
+    let mut claims = Vec::new();
     for claim in fit::claims(pod) {
         let stored =
             view.snapshot.get(&Key::new(Kind::PersistentVolumeClaim, namespace, claim.name.as_ref()));
-        fit::check_claim(&claim, stored.map(AsRef::as_ref)).map_err(|problem| unavailable(&problem))?;
-        read.extend(stored.map(|claim| Unchanged { key: claim.key().clone(), revision: claim.revision() }));
+        let stored = fit::check_claim(&claim, stored.map(AsRef::as_ref), view.snapshot)
+            .map_err(|problem| unavailable(&problem))?;
+        claims.push(stored);
     }
-    fit::check_node(pod, &node.decode::<Node>()).map_err(|problem| unavailable(&format!("1 {problem}")))
+    let node = node.decode::<Node>();
+    fit::check_node(pod, &node).map_err(|problem| unavailable(&format!("1 {problem}")))?;
+    for claim in claims {
+        volumes::check(view, claim, &node, pod, found)?;
+    }
+    Ok(())
 }
 
 /// The words of kube-scheduler in a cluster of one node.

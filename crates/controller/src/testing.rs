@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cronlet_object::{
     Change, Draft, Ids, Key, Kind, Object, Resource, Snapshot, Transaction, Write,
-    api::{Event, Namespace, Time},
+    api::{Event, Namespace, StorageClass, Time},
     ledger,
 };
 use jiff::{Timestamp, tz::TimeZone};
@@ -28,8 +28,12 @@ pub(crate) struct World {
 impl World {
     /// A world with the namespace `default` in it.
     pub fn new(now: &str) -> Self {
-        let settings =
-            Settings { node_name: Some("here".into()), time_zone: TimeZone::UTC, cluster_ca: None };
+        let settings = Settings {
+            node_name: Some("here".into()),
+            time_zone: TimeZone::UTC,
+            cluster_ca: None,
+            volumes_dir: "/data/volumes".into(),
+        };
         let mut world = World {
             snapshot: Snapshot::default(),
             now: at(now),
@@ -47,6 +51,27 @@ impl World {
         namespace.metadata.uid = Some(format!("uid-of-{name}"));
         namespace.spec.get_or_insert_default().finalizers = Some(vec!["kubernetes".into()]);
         self.put(&namespace);
+    }
+
+    /// Adds a storage class of this node's volumes, with `fields` besides.
+    pub fn class(&mut self, name: &str, fields: &serde_json::Value) -> Key {
+        let mut class = serde_json::json!({
+            "metadata": {"name": name}, "provisioner": "cronlet.dev/directory", "reclaimPolicy": "Delete",
+            "volumeBindingMode": "WaitForFirstConsumer",
+        });
+        for (field, value) in fields.as_object().into_iter().flatten() {
+            class[field] = value.clone();
+        }
+        self.put_json::<StorageClass>(class)
+    }
+
+    /// Adds the class of claims that name none.
+    pub fn default_class(&mut self) -> Key {
+        let annotations = serde_json::json!({"storageclass.kubernetes.io/is-default-class": "true"});
+        self.class(
+            "standard",
+            &serde_json::json!({"metadata": {"name": "standard", "annotations": annotations}}),
+        )
     }
 
     /// Adds or replaces an object as it is.

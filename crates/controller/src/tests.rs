@@ -59,6 +59,7 @@ fn a_tick_becomes_a_bound_pod_and_its_success_comes_back() {
     let pod = the_pod(&world);
     assert_eq!(world.decode::<Pod>(&pod).spec.unwrap().node_name, None, "its claim does not exist");
 
+    world.default_class();
     let claim = world.put_json::<PersistentVolumeClaim>(json!({
         "metadata": {"name": "data"},
         "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},

@@ -9,11 +9,13 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use cronlet_controller::Settings;
+use cronlet_controller::{Settings, claim::class};
 use cronlet_object::{
-    ApiError, Clock, Ids, Key, Kind, Transaction, Write,
+    ApiError, Clock, Ids, Key, Kind, Snapshot, Transaction, Write,
     admit::{self, Admitted},
     api::{Namespace, ObjectMeta},
+    claim::STORAGE_CLASS,
+    deletion,
 };
 use cronlet_runtime::{
     AttachRequest, Attachment, Config, ExecRequest, Execution, ImageConfig, NetworkConfig, PodNetwork, Runtime,
@@ -37,6 +39,8 @@ use crate::{
 
 /// The namespaces that every cluster has and clients count on.
 const NAMESPACES: &[&str] = &["default", "kube-system"];
+/// The one of them that says whether the node has had its storage class.
+const CLASS_NAMESPACE: &str = "kube-system";
 
 /// What is known of a node before it starts.
 #[derive(Clone, Debug)]
@@ -118,6 +122,7 @@ pub async fn start(options: &Options) -> anyhow::Result<Server> {
         node_name: runtime.is_some().then_some(host),
         time_zone: TimeZone::system(),
         cluster_ca: Some(pki.authority.clone()),
+        volumes_dir: options.data_dir.join("volumes").to_string_lossy().into_owned(),
     };
     let (failed, failure) = oneshot::channel();
     let failed = Box::new(|reason| drop(failed.send(reason)));
@@ -195,7 +200,14 @@ fn open_store(directory: &DataDir, options: &Options) -> anyhow::Result<Store> {
     Ok(Store::open(Box::new(SqliteDisk::in_memory()?))?)
 }
 
-/// The objects that a node has before anybody asks: namespaces, and the node itself if it runs pods.
+/// Whether this is the first start of a node that gives itself a storage class.
+fn has_no_class_yet(snapshot: &Snapshot) -> bool {
+    let namespace: Option<Namespace> = snapshot.decode("", CLASS_NAMESPACE);
+    let annotations = namespace.and_then(|namespace| namespace.metadata.annotations);
+    annotations.is_none_or(|all| !all.contains_key(class::MADE))
+}
+
+/// The objects that a node has before anybody asks: namespaces, a storage class, and the node itself if it runs pods.
 async fn prepare(store: &Store, node: Option<&str>, clock: &dyn Clock, ids: &mut Ids) -> anyhow::Result<()> {
     let snapshot = store.snapshot();
     let now = clock.now();
@@ -203,9 +215,21 @@ async fn prepare(store: &Store, node: Option<&str>, clock: &dyn Clock, ids: &mut
         Some(name) => machine::register(&snapshot, name, "process", now, ids)?,
         None => Transaction::default(),
     };
+    if has_no_class_yet(&snapshot) {
+        transaction.writes.extend(class::first(&snapshot, now, ids)?);
+    }
     for name in NAMESPACES {
-        if snapshot.get(&Key::new(Kind::Namespace, "", *name)).is_none() {
-            let metadata = ObjectMeta { name: Some((*name).to_owned()), ..ObjectMeta::default() };
+        let made = (*name == CLASS_NAMESPACE).then(|| (class::MADE.to_owned(), STORAGE_CLASS.to_owned()));
+        if let Some(old) = snapshot.get(&Key::new(Kind::Namespace, "", *name)) {
+            if let Some((annotation, value)) = made {
+                let mut namespace: Namespace = old.decode();
+                namespace.metadata.annotations.get_or_insert_default().insert(annotation, value);
+                transaction.writes.extend(deletion::replace(old, &namespace.into()));
+            }
+        } else {
+            let annotations = made.map(|annotation| [annotation].into());
+            let metadata =
+                ObjectMeta { name: Some((*name).to_owned()), annotations, ..ObjectMeta::default() };
             let namespace = Namespace { metadata, ..Namespace::default() };
             let Admitted { draft, .. } = admit::create(namespace.into(), &mut admit::Context { now, ids })?;
             transaction.writes.push(Write::Create(draft));

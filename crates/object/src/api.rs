@@ -8,9 +8,10 @@ pub use k8s_openapi::api::batch::v1::{
 pub use k8s_openapi::api::core::v1::{
     ConfigMap, Container, ContainerState, ContainerStateRunning, ContainerStateTerminated,
     ContainerStateWaiting, ContainerStatus, EnvVar, EnvVarSource, Event, Namespace, Node,
-    ObjectFieldSelector, ObjectReference, PersistentVolumeClaim, Pod, PodCondition, PodSpec, PodStatus,
-    PodTemplateSpec, Secret, ServiceAccount, Volume,
+    ObjectFieldSelector, ObjectReference, PersistentVolume, PersistentVolumeClaim, Pod, PodCondition,
+    PodSpec, PodStatus, PodTemplateSpec, Secret, ServiceAccount, Volume,
 };
+pub use k8s_openapi::api::storage::v1::StorageClass;
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
     LabelSelector, MicroTime, ObjectMeta, OwnerReference, Status, StatusCause, StatusDetails, Time,
 };

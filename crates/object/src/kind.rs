@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use k8s_openapi::api::{batch::v1 as batch, core::v1 as core};
+use k8s_openapi::api::{batch::v1 as batch, core::v1 as core, storage::v1 as storage};
 
 /// What discovery, routing and printing need to know about a kind.
 #[derive(Debug)]
@@ -137,6 +137,14 @@ kinds! {
     PersistentVolumeClaim(core::PersistentVolumeClaim) {
         group: "", version: "v1", plural: "persistentvolumeclaims", singular: "persistentvolumeclaim",
         short_names: &["pvc"], categories: NONE, namespaced: true, has_status: true, has_generation: false,
+    }
+    PersistentVolume(core::PersistentVolume) {
+        group: "", version: "v1", plural: "persistentvolumes", singular: "persistentvolume",
+        short_names: &["pv"], categories: NONE, namespaced: false, has_status: true, has_generation: false,
+    }
+    StorageClass(storage::StorageClass) {
+        group: "storage.k8s.io", version: "v1", plural: "storageclasses", singular: "storageclass",
+        short_names: &["sc"], categories: NONE, namespaced: false, has_status: false, has_generation: false,
     }
     CronJob(batch::CronJob) {
         group: "batch", version: "v1", plural: "cronjobs", singular: "cronjob", short_names: &["cj"],

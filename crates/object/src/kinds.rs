@@ -6,11 +6,13 @@ pub(crate) mod event;
 pub(crate) mod job;
 pub(crate) mod namespace;
 pub(crate) mod node;
+pub(crate) mod persistent_volume;
 pub(crate) mod persistent_volume_claim;
 pub(crate) mod pod;
 pub(crate) mod pod_template;
 pub(crate) mod secret;
 pub(crate) mod service_account;
+pub(crate) mod storage_class;
 
 use jiff::Timestamp;
 

@@ -22,7 +22,7 @@ use std::{
 
 use cronlet_object::{
     Clock, Key, Kind, Object, Snapshot,
-    api::{PersistentVolumeClaim, PodStatus},
+    api::{PersistentVolume, PersistentVolumeClaim, PodStatus},
     claim,
 };
 use rustix::process::{Gid, getegid, geteuid, getgroups};
@@ -225,9 +225,18 @@ impl Runtime {
         self.shared.queue.change(uid, |wanted| wanted.removed = true);
     }
 
-    /// Removes the data of a claim whose object is gone. Never waits.
-    pub fn remove_claim(&self, object: &Object) {
-        if let Some(name) = claim::directory_name(&object.decode::<PersistentVolumeClaim>()) {
+    /// Removes the data of a volume whose object is gone, if this node has made it and it is not to be retained. Never
+    /// waits.
+    pub fn remove_volume(&self, object: &Object) {
+        if let Some(name) = claim::directory_to_remove(&object.decode::<PersistentVolume>()) {
+            self.shared.queue.remove_dir(self.shared.facts.volumes_dir.join(name));
+        }
+    }
+
+    /// Removes the data of a claim whose object is gone and that never had a volume object. Never waits.
+    pub fn remove_claim(&self, object: &Object, snapshot: &Snapshot) {
+        let claim = object.decode::<PersistentVolumeClaim>();
+        if let Some(name) = claim::directory_without_volume(&claim, snapshot) {
             self.shared.queue.remove_dir(self.shared.facts.volumes_dir.join(name));
         }
     }

@@ -27,6 +27,15 @@ pub(crate) fn make(volume: &Volume, now: Timestamp) -> Result<(), String> {
             let gid = volume.gid.filter(|_| !volume.read_only);
             claim_dir(&volume.source, gid, *only_on_mismatch).map_err(failed)
         }
+        // The kubelet's words.
+        Plan::Local { .. } if !volume.source.exists() => {
+            Err(format!("path {:?} does not exist", volume.source.display().to_string()))
+        }
+        Plan::Local { only_on_mismatch } => {
+            let gid = volume.gid.filter(|_| !volume.read_only);
+            let given = gid.map_or(Ok(()), |gid| ownership::give(&volume.source, gid, *only_on_mismatch));
+            given.map_err(failed)
+        }
         Plan::HostPath(kind) => host_path(&volume.source, *kind),
         Plan::Files(files) => {
             private_dir(&volume.source).map_err(failed)?;

@@ -228,6 +228,8 @@ fn description(kind: Kind) -> &'static str {
         Kind::ConfigMap => "Configuration for pods to read.",
         Kind::Secret => "Secret configuration for pods to read.",
         Kind::PersistentVolumeClaim => "A claim for storage that outlives pods.",
+        Kind::PersistentVolume => "Storage that a claim can be bound to.",
+        Kind::StorageClass => "How volumes are made for the claims that name it.",
         Kind::CronJob => "Creates a Job at every time of a schedule.",
         Kind::Job => "Runs pods until enough of them have succeeded.",
         Kind::Pod => "Containers that run together on one node.",
@@ -247,6 +249,15 @@ fn top_fields(kind: Kind) -> &'static [(&'static str, &'static str)] {
             ("imagePullSecrets", "array"),
             ("secrets", "array"),
         ],
+        Kind::StorageClass => &[
+            ("allowVolumeExpansion", "boolean"),
+            ("allowedTopologies", "array"),
+            ("mountOptions", "array"),
+            ("parameters", "object"),
+            ("provisioner", "string"),
+            ("reclaimPolicy", "string"),
+            ("volumeBindingMode", "string"),
+        ],
         Kind::Event => &[
             ("action", "string"),
             ("count", "integer"),
@@ -265,6 +276,7 @@ fn top_fields(kind: Kind) -> &'static [(&'static str, &'static str)] {
         ],
         Kind::Namespace
         | Kind::Node
+        | Kind::PersistentVolume
         | Kind::PersistentVolumeClaim
         | Kind::CronJob
         | Kind::Job

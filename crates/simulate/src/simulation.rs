@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use cronlet_controller::{Controller, Plan, Queue, Settings, View, Work, affected, all};
+use cronlet_controller::{Controller, Plan, Queue, Settings, View, Work, affected, all, claim::class};
 use cronlet_object::{
     ApiError, Change, Clock as _, Draft, Ids, Key, Kind, Snapshot, Transaction, Write, api, ledger,
 };
@@ -23,6 +23,9 @@ pub type Decide = fn(Controller, &View<'_>, &Key, &mut Ids) -> Plan;
 
 /// Name of the node.
 const NODE: &str = "simulated";
+
+/// Of the source of identifiers for the storage classes alone.
+const CLASS_SEED: u64 = u64::MAX;
 
 /// One step of a simulation.
 #[derive(Debug)]
@@ -147,7 +150,10 @@ impl Simulation {
         let mut node = api::Node::default();
         node.metadata.name = Some(NODE.into());
         node.metadata.uid = Some(self.ids.uid());
-        let writes = vec![Write::Create(Draft::of(&namespace)), Write::Create(Draft::of(&node))];
+        let mut writes = vec![Write::Create(Draft::of(&namespace)), Write::Create(Draft::of(&node))];
+        // From a source of its own, so that what is drawn for all else does not depend on it.
+        let classes = class::first(&Snapshot::default(), self.clock.now(), &mut Ids::seeded(CLASS_SEED));
+        writes.extend(classes.expect("the node's storage class is valid"));
         let mut batch = self.state.batch();
         let set_up = batch.apply(Transaction { writes, ..Transaction::default() });
         set_up.expect("an empty store takes a namespace and a node");

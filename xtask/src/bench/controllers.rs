@@ -85,7 +85,12 @@ fn settled(objects: Vec<Value>, status: Option<Value>) -> anyhow::Result<Simulat
 }
 
 fn simulation(behaviour: Behaviour) -> anyhow::Result<Simulation> {
-    let settings = Settings { node_name: None, time_zone: TimeZone::UTC, cluster_ca: None };
+    let settings = Settings {
+        node_name: None,
+        time_zone: TimeZone::UTC,
+        cluster_ca: None,
+        volumes_dir: "/volumes".into(),
+    };
     Ok(Simulation::new(START.parse()?, settings, 1, Box::new(move |_| behaviour.clone())))
 }
 

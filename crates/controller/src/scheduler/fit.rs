@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
+use crate::claim::class;
 use cronlet_object::{
-    Object,
-    api::{Node, PersistentVolumeClaim, Pod},
+    Object, Snapshot,
+    api::{Node, PersistentVolume, PersistentVolumeClaim, Pod, StorageClass},
+    claim::is_bound,
 };
 use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm, Taint, Toleration};
 
@@ -32,8 +34,12 @@ pub(super) fn claims(pod: &Pod) -> impl Iterator<Item = Claim<'_>> {
     })
 }
 
-/// Whether a claim is ready to be mounted, or why not.
-pub(super) fn check_claim(claim: &Claim, stored: Option<&Object>) -> Result<(), String> {
+/// The claim of that name, which is bound or will be when its pod has a node, or why not.
+pub(super) fn check_claim<'a>(
+    claim: &Claim,
+    stored: Option<&'a Object>,
+    snapshot: &Snapshot,
+) -> Result<&'a Object, String> {
     let name = &claim.name;
     match stored {
         None if claim.ephemeral => Err(format!(
@@ -44,9 +50,12 @@ pub(super) fn check_claim(claim: &Claim, stored: Option<&Object>) -> Result<(), 
             Err(format!("persistentvolumeclaim \"{name}\" is being deleted"))
         }
         Some(stored) => {
-            let status = stored.decode::<PersistentVolumeClaim>().status;
-            let bound = status.is_some_and(|status| status.phase.as_deref() == Some("Bound"));
-            if bound { Ok(()) } else { Err("pod has unbound immediate PersistentVolumeClaims".to_owned()) }
+            let claim = stored.decode::<PersistentVolumeClaim>();
+            let class = || snapshot.decode::<StorageClass>("", class::name(&claim)?);
+            if is_bound(&claim) || class().as_ref().is_some_and(class::waits_for_pod) {
+                return Ok(stored);
+            }
+            Err("pod has unbound immediate PersistentVolumeClaims".to_owned())
         }
     }
 }
@@ -93,6 +102,13 @@ fn selects(pod: &Pod, node: &Node) -> bool {
         affinity.and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref());
     selector.into_iter().all(|(key, value)| label(node, key) == Some(value))
         && required.is_none_or(|terms| terms.node_selector_terms.iter().any(|term| matches_term(term, node)))
+}
+
+/// Whether a volume can be used on the node.
+pub(super) fn reaches(volume: &PersistentVolume, node: &Node) -> bool {
+    let affinity = volume.spec.as_ref().and_then(|spec| spec.node_affinity.as_ref());
+    let required = affinity.and_then(|affinity| affinity.required.as_ref());
+    required.is_none_or(|terms| terms.node_selector_terms.iter().any(|term| matches_term(term, node)))
 }
 
 /// Whether all of a term holds. An empty term holds for no node.

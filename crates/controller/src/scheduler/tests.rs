@@ -2,7 +2,7 @@
 
 use cronlet_object::{
     Key, Kind,
-    api::{Event, PersistentVolumeClaim},
+    api::{Event, PersistentVolume, PersistentVolumeClaim},
 };
 use serde_json::{Value, json};
 
@@ -107,6 +107,7 @@ fn a_pod_waits_for_its_claim_and_is_told_so_once() {
     assert_eq!(told.message, Some(unavailable("pod has unbound immediate PersistentVolumeClaims")));
     assert_eq!(told.last_transition_time, Some(Time(at("2026-03-01T10:00:00Z"))), "it is False since then");
 
+    world.default_class();
     world.settle_all();
     assert_eq!(node_of(&world, &key).as_deref(), Some("here"));
     assert_eq!(condition(&world, &key).unwrap().last_transition_time, Some(Time(world.now)));
@@ -198,4 +199,107 @@ fn without_a_node_nothing_can_be_scheduled() {
     world.put_json::<Node>(json!({"metadata": {"name": "here"}}));
     world.settle_all();
     assert_eq!(node_of(&world, &key).as_deref(), Some("here"));
+}
+
+fn volume(world: &mut World, spec: &Value) -> Key {
+    let mut object = json!({
+        "metadata": {"name": "disk"},
+        "spec": {
+            "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/srv"},
+            "storageClassName": "by-hand",
+        },
+        "status": {"phase": "Available"},
+    });
+    for (field, value) in spec.as_object().unwrap() {
+        object["spec"][field] = value.clone();
+    }
+    world.put_json::<PersistentVolume>(object)
+}
+
+fn claim(world: &mut World, modes: &Value) -> Key {
+    world.put_json::<PersistentVolumeClaim>(json!({
+        "metadata": {"name": "data"},
+        "spec": {
+            "accessModes": modes, "storageClassName": "by-hand", "resources": {"requests": {"storage": "1Gi"}},
+        },
+        "status": {"phase": "Pending"},
+    }))
+}
+
+fn user(world: &mut World, name: &str) -> Key {
+    world.put_json::<Pod>(json!({
+        "metadata": {"name": name, "generation": 1},
+        "spec": {
+            "containers": [{"name": "c"}], "schedulerName": "default-scheduler",
+            "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}],
+        },
+        "status": {"phase": "Pending"},
+    }))
+}
+
+#[test]
+fn a_pod_waits_for_a_volume_that_is_made_by_hand() {
+    let mut world = world(&json!({}));
+    world.class("by-hand", &json!({"provisioner": "kubernetes.io/no-provisioner"}));
+    let claim = claim(&mut world, &json!(["ReadWriteOnce"]));
+    let key = user(&mut world, "p");
+    world.settle_all();
+    let lacking = unavailable("1 node(s) didn't find available persistent volumes to bind");
+    assert_eq!(condition(&world, &key).unwrap().message, Some(lacking));
+    let disk = volume(&mut world, &json!({}));
+    world.settle_all();
+    assert_eq!(node_of(&world, &key).as_deref(), Some("here"));
+    let bound = world.decode::<PersistentVolumeClaim>(&claim);
+    assert_eq!(bound.spec.unwrap().volume_name.as_deref(), Some("disk"));
+    assert_eq!(world.decode::<PersistentVolume>(&disk).status.unwrap().phase.as_deref(), Some("Bound"));
+}
+
+#[test]
+fn a_volume_of_another_node_cannot_be_used() {
+    let mut world = world(&json!({}));
+    let elsewhere = json!({"key": "disk", "operator": "In", "values": ["hdd"]});
+    let affinity = json!({"required": {"nodeSelectorTerms": [{"matchExpressions": [elsewhere]}]}});
+    volume(&mut world, &json!({"nodeAffinity": affinity}));
+    claim(&mut world, &json!(["ReadWriteOnce"]));
+    let key = user(&mut world, "p");
+    world.settle_all();
+    let elsewhere = unavailable("1 node(s) didn't match PersistentVolume's node affinity");
+    assert_eq!(condition(&world, &key).unwrap().message, Some(elsewhere));
+}
+
+#[test]
+fn one_pod_at_a_time_uses_a_claim_that_says_so() {
+    let mut world = world(&json!({}));
+    volume(&mut world, &json!({"accessModes": ["ReadWriteOncePod"]}));
+    claim(&mut world, &json!(["ReadWriteOncePod"]));
+    let first = user(&mut world, "first");
+    world.settle_all();
+    assert_eq!(node_of(&world, &first).as_deref(), Some("here"));
+    let second = user(&mut world, "second");
+    let third = user(&mut world, "third");
+    world.settle_all();
+    let taken = "0/1 nodes are available: 1 node has pod using PersistentVolumeClaim with the same name and \
+                 ReadWriteOncePod access mode. preemption: 0/1 nodes are available: 1 No preemption victims found for \
+                 incoming pod.";
+    assert_eq!(condition(&world, &second).unwrap().message.as_deref(), Some(taken));
+    world.remove(&first);
+    let nodes = [node_of(&world, &second), node_of(&world, &third)];
+    assert_eq!(nodes.iter().flatten().count(), 1, "{nodes:?}");
+}
+
+#[test]
+fn two_pods_that_are_let_in_at_once_contend_for_the_claim() {
+    let mut world = world(&json!({}));
+    volume(&mut world, &json!({"accessModes": ["ReadWriteOncePod"]}));
+    let claim = claim(&mut world, &json!(["ReadWriteOncePod"]));
+    world.settle_all();
+    let pods = [user(&mut world, "first"), user(&mut world, "second")];
+    for pod in pods {
+        let plan = world.plan(Controller::Scheduler, &pod);
+        let revision = world.get(&claim).unwrap().revision();
+        let marks = plan.transaction.writes.iter().any(
+            |write| matches!(write, Write::Update { draft, expect } if *draft.key() == claim && *expect == revision),
+        );
+        assert!(marks, "the second of them is refused: the claim has changed");
+    }
 }

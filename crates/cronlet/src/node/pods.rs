@@ -72,7 +72,8 @@ impl Pods {
                 self.reports.remove(&object.meta().uid);
                 runtime.remove(&object.meta().uid);
             }
-            (Kind::PersistentVolumeClaim, None) => runtime.remove_claim(object),
+            (Kind::PersistentVolumeClaim, None) => runtime.remove_claim(object, snapshot),
+            (Kind::PersistentVolume, None) => runtime.remove_volume(object),
             (Kind::ConfigMap | Kind::Secret | Kind::PersistentVolumeClaim, Some(_)) => {
                 self.retry_namespace(object.namespace(), snapshot);
                 self.refresh(object, snapshot);

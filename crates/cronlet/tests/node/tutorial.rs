@@ -1,5 +1,7 @@
 //! The tutorial's manifests, as files in `examples/tutorial/`, do what the tutorial says.
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 
 use crate::testing::{Node, examples};
@@ -45,6 +47,18 @@ fn cleanup_waits_for_its_claim_and_then_runs_in_it() {
     node.wait_for_job("cleanup-now", "Complete");
     let claim = node.get("/api/v1/namespaces/default/persistentvolumeclaims/pvc-backup-data");
     assert_eq!(claim["status"]["phase"], "Bound");
+
+    let name = claim["spec"]["volumeName"].as_str().unwrap();
+    let volume = node.get(&format!("/api/v1/persistentvolumes/{name}"));
+    assert_eq!(volume["status"]["phase"], "Bound");
+    assert_eq!(volume["spec"]["storageClassName"], "standard");
+    let data = PathBuf::from(volume["spec"]["local"]["path"].as_str().unwrap());
+    assert!(data.is_dir(), "{volume}");
+    let classes = node.cronlet_ok(&["get", "sc"]);
+    assert!(classes.contains("standard (default)"), "{classes}");
+    node.cronlet_ok(&["delete", "pvc", "pvc-backup-data"]);
+    let gone = || !node.get_text("/api/v1/persistentvolumes").contains(name) && !data.exists();
+    assert!((0..2000).any(|_| gone()), "the volume goes with its claim, and its data with the volume");
 }
 
 /// A Job from a CronJob's template, as `kubectl create job --from` makes it.

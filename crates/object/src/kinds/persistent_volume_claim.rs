@@ -133,7 +133,8 @@ fn requested(spec: &PersistentVolumeClaimSpec) -> Quantity {
     requests.and_then(|requests| parse(requests.get("storage")?)).unwrap_or(Quantity::ZERO)
 }
 
-fn short_modes(modes: &[String]) -> String {
+/// Access modes as tables show them.
+pub(super) fn short_modes(modes: &[String]) -> String {
     let given = SHOWN_MODES.iter().filter(|mode| modes.iter().any(|given| given == *mode));
     let short = given.filter_map(|mode| ACCESS_MODES.iter().find(|(name, _)| name == mode));
     short.map(|(_, short)| *short).collect::<Vec<_>>().join(",")
@@ -148,15 +149,7 @@ pub(crate) fn validate_spec(spec: &PersistentVolumeClaimSpec, field: &Path, erro
     if let Some(selector) = &spec.selector {
         validate_selector(selector, &field.child("selector"), errors);
     }
-    let known = |mode: &str| ACCESS_MODES.iter().any(|(name, _)| *name == mode);
-    for mode in modes.iter().filter(|mode| !known(mode)) {
-        errors.not_supported(&field.child("accessModes"), mode, &ACCESS_MODES.map(|(name, _)| name));
-    }
-    let (exclusive, shared) =
-        modes.iter().filter(|mode| known(mode)).partition::<Vec<_>, _>(|mode| *mode == "ReadWriteOncePod");
-    if !exclusive.is_empty() && !shared.is_empty() {
-        errors.forbidden(&field.child("accessModes"), "may not use ReadWriteOncePod with other access modes");
-    }
+    validate_modes(modes, &field.child("accessModes"), errors);
     let storage = || field.child("resources").key("storage");
     let requests = spec.resources.as_ref().and_then(|resources| resources.requests.as_ref());
     match requests.and_then(|requests| requests.get("storage")) {
@@ -174,5 +167,18 @@ pub(crate) fn validate_spec(spec: &PersistentVolumeClaimSpec, field: &Path, erro
     }
     if let Some(mode) = spec.volume_mode.as_deref().filter(|mode| !["Block", "Filesystem"].contains(mode)) {
         errors.not_supported(&field.child("volumeMode"), mode, &["Block", "Filesystem"]);
+    }
+}
+
+/// Access modes: known ones, of which one tolerates no other.
+pub(super) fn validate_modes(modes: &[String], field: &Path, errors: &mut FieldErrors) {
+    let known = |mode: &str| ACCESS_MODES.iter().any(|(name, _)| *name == mode);
+    for mode in modes.iter().filter(|mode| !known(mode)) {
+        errors.not_supported(field, mode, &ACCESS_MODES.map(|(name, _)| name));
+    }
+    let (exclusive, shared) =
+        modes.iter().filter(|mode| known(mode)).partition::<Vec<_>, _>(|mode| *mode == "ReadWriteOncePod");
+    if !exclusive.is_empty() && !shared.is_empty() {
+        errors.forbidden(field, "may not use ReadWriteOncePod with other access modes");
     }
 }

@@ -12,7 +12,11 @@ fn now() -> Timestamp {
 /// The row of a manifest, created half an hour ago.
 fn row_of(mut manifest: Value) -> Row {
     let kind = manifest["kind"].as_str().unwrap().to_owned();
-    let version = if matches!(kind.as_str(), "Job" | "CronJob") { "batch/v1" } else { "v1" };
+    let version = match kind.as_str() {
+        "Job" | "CronJob" => "batch/v1",
+        "StorageClass" => "storage.k8s.io/v1",
+        _ => "v1",
+    };
     let created = json!({"metadata": {"name": "x", "creationTimestamp": "2026-01-01T00:30:00Z"}});
     let patch = manifest.clone();
     json_patch::merge(&mut manifest, &created);
@@ -67,6 +71,15 @@ fn columns_are_upstreams() {
             Kind::PersistentVolumeClaim,
             "Name, Status, Volume, Capacity, Access Modes, StorageClass, VolumeAttributesClass, Age, \
              (VolumeMode)",
+        ),
+        (
+            Kind::PersistentVolume,
+            "Name, Capacity, Access Modes, Reclaim Policy, Status, Claim, StorageClass, VolumeAttributesClass, \
+             Reason, Age, (VolumeMode)",
+        ),
+        (
+            Kind::StorageClass,
+            "Name, Provisioner, ReclaimPolicy, VolumeBindingMode, AllowVolumeExpansion, Age",
         ),
     ];
     assert_eq!(expected.len(), Kind::ALL.len());
@@ -267,6 +280,51 @@ fn claims() {
     });
     json_patch::merge(&mut unbound, &patch);
     assert_eq!(cells(unbound), ["x", "Terminating", "", "", "", "old", "<unset>", "30m", "<unset>"]);
+}
+
+#[test]
+fn volumes() {
+    let volume = json!({
+        "kind": "PersistentVolume",
+        "spec": {
+            "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOncePod"], "storageClassName": "standard",
+            "persistentVolumeReclaimPolicy": "Retain", "volumeMode": "Filesystem",
+            "claimRef": {"namespace": "ns", "name": "data"},
+        },
+        "status": {"phase": "Bound", "reason": "why"},
+    });
+    assert_eq!(
+        cells(volume),
+        ["x", "1Gi", "RWOP", "Retain", "Bound", "ns/data", "standard", "<unset>", "why", "30m", "Filesystem"]
+    );
+    let ending =
+        json!({"kind": "PersistentVolume", "metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}});
+    assert_eq!(cells(ending), ["x", "", "", "", "Terminating", "", "", "<unset>", "", "30m", "<unset>"]);
+}
+
+#[test]
+fn storage_classes() {
+    let class = |patch: Value| {
+        let mut class = json!({"kind": "StorageClass", "provisioner": "cronlet.dev/directory"});
+        json_patch::merge(&mut class, &patch);
+        cells(class)
+    };
+    let unset = [
+        json!("x"),
+        json!("cronlet.dev/directory"),
+        json!("Delete"),
+        json!("Immediate"),
+        json!(false),
+        json!("30m"),
+    ];
+    assert_eq!(class(json!({})), unset);
+    let annotations = json!({"storageclass.kubernetes.io/is-default-class": "true"});
+    let chosen = class(json!({
+        "metadata": {"annotations": annotations}, "reclaimPolicy": "Retain",
+        "volumeBindingMode": "WaitForFirstConsumer", "allowVolumeExpansion": true,
+    }));
+    assert_eq!(chosen[0], "x (default)");
+    assert_eq!(chosen[2..5], [json!("Retain"), json!("WaitForFirstConsumer"), json!(true)]);
 }
 
 /// Ready, Status and Restarts of a pod with one init container, a sidecar and two containers.

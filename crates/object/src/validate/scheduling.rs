@@ -48,7 +48,8 @@ fn validate_weight(weight: i32, field: &Path, errors: &mut FieldErrors) {
     }
 }
 
-fn validate_node_selector(selector: &NodeSelector, field: &Path, errors: &mut FieldErrors) {
+/// What nodes must be like.
+pub(crate) fn validate_node_selector(selector: &NodeSelector, field: &Path, errors: &mut FieldErrors) {
     let field = field.child("nodeSelectorTerms");
     if selector.node_selector_terms.is_empty() {
         errors.required(&field, "must have at least one node selector term");

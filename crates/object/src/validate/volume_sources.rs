@@ -9,8 +9,8 @@ use crate::{FieldErrors, Path, api::Volume, kinds::persistent_volume_claim};
 use k8s_openapi::api::core::v1::{
     CSIVolumeSource, ConfigMapVolumeSource, DownwardAPIVolumeFile, DownwardAPIVolumeSource,
     EmptyDirVolumeSource, EphemeralVolumeSource, HostPathVolumeSource, ImageVolumeSource, KeyToPath,
-    NFSVolumeSource, PersistentVolumeClaimVolumeSource, ProjectedVolumeSource, SecretVolumeSource,
-    ServiceAccountTokenProjection, VolumeProjection,
+    NFSVolumeSource, PersistentVolumeClaimVolumeSource, PersistentVolumeSpec, ProjectedVolumeSource,
+    SecretVolumeSource, ServiceAccountTokenProjection, VolumeProjection,
 };
 
 const MODE_MAX: i32 = 0o777;
@@ -57,6 +57,47 @@ pub(crate) fn validate_source(volume: &Volume, in_pod: bool, field: &Path, error
     sources.add("image", &volume.image, if in_pod { validate_image } else { validate_template_image });
     if sources.count == 0 {
         errors.required(field, "must specify a volume type");
+    }
+}
+
+/// The source of a PersistentVolume: as [`validate_source`].
+pub(crate) fn validate_volume_source(spec: &PersistentVolumeSpec, field: &Path, errors: &mut FieldErrors) {
+    let mut sources = Sources { field, count: 0, errors };
+    sources.add("hostPath", &spec.host_path, validate_host_path);
+    sources.add("gcePersistentDisk", &spec.gce_persistent_disk, unchecked);
+    sources.add("awsElasticBlockStore", &spec.aws_elastic_block_store, unchecked);
+    sources.add("glusterfs", &spec.glusterfs, unchecked);
+    sources.add("flocker", &spec.flocker, unchecked);
+    sources.add("nfs", &spec.nfs, validate_nfs);
+    sources.add("rbd", &spec.rbd, unchecked);
+    sources.add("quobyte", &spec.quobyte, unchecked);
+    sources.add("cephFS", &spec.cephfs, unchecked);
+    sources.add("iscsi", &spec.iscsi, unchecked);
+    sources.add("cinder", &spec.cinder, unchecked);
+    sources.add("fc", &spec.fc, unchecked);
+    sources.add("flexVolume", &spec.flex_volume, unchecked);
+    sources.add("azureFile", &spec.azure_file, unchecked);
+    sources.add("vsphereVolume", &spec.vsphere_volume, unchecked);
+    sources.add("photonPersistentDisk", &spec.photon_persistent_disk, unchecked);
+    sources.add("portworxVolume", &spec.portworx_volume, unchecked);
+    sources.add("azureDisk", &spec.azure_disk, unchecked);
+    sources.add("scaleIO", &spec.scale_io, unchecked);
+    sources.add("local", &spec.local, |local, field, errors| {
+        if local.path.is_empty() {
+            return errors.required(&field.child("path"), "");
+        }
+        validate_no_backsteps(&local.path, || field.child("path"), errors);
+    });
+    sources.add("storageos", &spec.storageos, unchecked);
+    sources.add("csi", &spec.csi, |csi, field, errors| {
+        required(Some(&csi.driver), || field.child("driver"), errors);
+        required(Some(&csi.volume_handle), || field.child("volumeHandle"), errors);
+    });
+    if sources.count == 0 {
+        errors.required(field, "must specify a volume type");
+    }
+    if spec.local.is_some() && spec.node_affinity.is_none() {
+        errors.required(&field.child("nodeAffinity"), "Local volume requires node affinity");
     }
 }
 

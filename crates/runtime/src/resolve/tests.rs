@@ -1,6 +1,6 @@
 use cronlet_object::{
     Draft,
-    api::{ConfigMap, Node, Secret},
+    api::{ConfigMap, Node, PersistentVolume, PersistentVolumeClaim, Secret},
 };
 use serde_json::{Value, json};
 
@@ -246,6 +246,61 @@ fn memory_is_no_larger_than_what_the_pod_may_use() {
         pod.spec.as_mut().unwrap().volumes = serde_json::from_value(volume).unwrap();
         let resolved = resolve(world.inputs(&pod)).unwrap();
         assert_eq!(resolved.spec.memory_volumes[0].bytes_max, expected, "{size} {limit:?}");
+    }
+}
+
+/// How the volume of a pod is planned whose claim is bound to a volume.
+fn planned_claim(volume: &Value, modes: &Value) -> Result<Volume, String> {
+    let mut world = World::new();
+    let claim = json!({
+        "metadata": { "name": "data", "namespace": NAMESPACE, "uid": "u-1" },
+        "spec": { "volumeName": "disk", "accessModes": modes }, "status": { "phase": "Bound" },
+    });
+    world.store::<PersistentVolumeClaim>(claim);
+    let mut all = json!({ "metadata": { "name": "disk" } });
+    all.as_object_mut().unwrap().extend(volume.as_object().cloned().unwrap());
+    world.store::<PersistentVolume>(all);
+    let mut pod = world.pod("{command: [x]}");
+    let volumes = json!([{ "name": "v", "persistentVolumeClaim": { "claimName": "data" } }]);
+    let spec = pod.spec.as_mut().unwrap();
+    spec.volumes = serde_json::from_value(volumes).unwrap();
+    match resolve(world.inputs(&pod)) {
+        Ok(resolved) => Ok(resolved.volumes.into_iter().next().unwrap()),
+        Err(blocked) => Err(match &blocked[0] {
+            Blocked::Volume { message, .. } => message.clone(),
+            other => panic!("{other:?}"),
+        }),
+    }
+}
+
+#[test]
+fn a_claim_is_what_its_volume_is() {
+    let modes = json!(["ReadWriteOnce"]);
+    let of = |spec: Value| planned_claim(&json!({ "spec": spec }), &modes);
+    let host = of(json!({ "hostPath": { "path": "/srv", "type": "Directory" } })).unwrap();
+    assert_eq!((host.source, host.plan), ("/srv".into(), Plan::HostPath(HostPathKind::Directory)));
+    let local = of(json!({ "local": { "path": "/mnt/disk" } })).unwrap();
+    assert_eq!((local.source, local.plan), ("/mnt/disk".into(), Plan::Local { only_on_mismatch: false }));
+    let own = json!({ "metadata": {
+        "name": "disk", "annotations": { "pv.kubernetes.io/provisioned-by": "cronlet.dev/directory" },
+    } });
+    let own = planned_claim(&own, &modes).unwrap();
+    assert_eq!(
+        (own.source, own.read_only),
+        ("/data/volumes/disk".into(), false),
+        "wherever the node's data is"
+    );
+    assert_eq!(own.plan, Plan::Claim { only_on_mismatch: false });
+    let read =
+        planned_claim(&json!({ "spec": { "local": { "path": "/x" } } }), &json!(["ReadOnlyMany"])).unwrap();
+    assert!(read.read_only, "that is all that it may be used for");
+    for (spec, expected) in [
+        (json!({ "nfs": { "server": "s", "path": "/p" } }), "this node mounts no nfs by itself"),
+        (json!({ "csi": { "driver": "d", "volumeHandle": "h" } }), "this node has no volumes of its type"),
+        (json!({ "local": { "path": "/dev/x" }, "volumeMode": "Block" }), "this node has no block volumes"),
+    ] {
+        let message = of(spec).unwrap_err();
+        assert!(message.contains(expected), "{message}");
     }
 }
 

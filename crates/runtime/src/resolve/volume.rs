@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use cronlet_object::{
-    api::{self, PersistentVolumeClaim},
+    api::{self, PersistentVolume, PersistentVolumeClaim},
     claim,
     quantity::Quantity,
 };
@@ -44,6 +44,11 @@ pub enum Plan {
     /// The directory of a claim, which outlives the pod.
     Claim {
         /// Whether a group that owns the directory owns all in it: `fsGroupChangePolicy: OnRootMismatch`.
+        only_on_mismatch: bool,
+    },
+    /// A directory of the host that is there already: a `local` volume.
+    Local {
+        /// As of a claim.
         only_on_mismatch: bool,
     },
     /// Something that is on the host.
@@ -111,9 +116,10 @@ fn plan(inputs: &Inputs<'_>, volume: &api::Volume, gid: Option<u32>) -> Result<V
         return Ok(Volume { gid: None, ..planned(PathBuf::from(&host.path), false, Plan::HostPath(kind)) });
     }
     if let Some(wanted) = &volume.persistent_volume_claim {
-        let source = inputs.node.volumes_dir.join(claim_directory(inputs, &wanted.claim_name)?);
-        let only_on_mismatch = changes_on_mismatch(inputs);
-        return Ok(planned(source, wanted.read_only == Some(true), Plan::Claim { only_on_mismatch }));
+        let Claimed { source, plan, read_only } = claimed(inputs, &wanted.claim_name)?;
+        let gid = gid.filter(|_| !matches!(plan, Plan::HostPath(_)));
+        let read_only = read_only || wanted.read_only == Some(true);
+        return Ok(Volume { gid, ..planned(source, read_only, plan) });
     }
     let files = files(inputs, volume)?;
     Ok(planned(own, true, Plan::Files(payload::combine(files)?)))
@@ -176,11 +182,59 @@ fn host_path_kind(host: &HostPathVolumeSource) -> Result<HostPathKind, String> {
     })
 }
 
-fn claim_directory(inputs: &Inputs<'_>, name: &str) -> Result<String, String> {
+/// What a claim is bound to.
+struct Claimed {
+    source: PathBuf,
+    plan: Plan,
+    read_only: bool,
+}
+
+fn claimed(inputs: &Inputs<'_>, name: &str) -> Result<Claimed, String> {
     let namespace = inputs.pod.metadata.namespace.as_deref().unwrap_or_default();
     let claim: Option<PersistentVolumeClaim> = inputs.snapshot.decode(namespace, name);
     let claim = claim.ok_or_else(|| format!("persistentvolumeclaim {name:?} not found"))?;
-    claim::directory_name(&claim).ok_or_else(|| format!("persistentvolumeclaim {name:?} is not bound"))
+    let modes = claim.spec.as_ref().and_then(|spec| spec.access_modes.as_deref()).unwrap_or_default();
+    let read_only = !modes.is_empty() && modes.iter().all(|mode| mode == claim::READ_ONLY_MANY);
+    let only_on_mismatch = changes_on_mismatch(inputs);
+    if let Some(directory) = claim::directory_without_volume(&claim, inputs.snapshot) {
+        let source = inputs.node.volumes_dir.join(directory);
+        return Ok(Claimed { source, plan: Plan::Claim { only_on_mismatch }, read_only });
+    }
+    let volume_name = claim::volume_of(&claim).filter(|_| claim::is_bound(&claim));
+    let volume_name = volume_name.ok_or_else(|| format!("persistentvolumeclaim {name:?} is not bound"))?;
+    let volume: Option<PersistentVolume> = inputs.snapshot.decode("", volume_name);
+    let volume = volume.ok_or_else(|| format!("persistentvolume {volume_name:?} not found"))?;
+    let (source, plan) = of_volume(inputs, &volume, volume_name, only_on_mismatch)?;
+    Ok(Claimed { source, plan, read_only })
+}
+
+/// Where a volume's data is, and what must be done before it can be mounted.
+fn of_volume(
+    inputs: &Inputs<'_>,
+    volume: &PersistentVolume,
+    name: &str,
+    only_on_mismatch: bool,
+) -> Result<(PathBuf, Plan), String> {
+    let spec = volume.spec.as_ref();
+    if claim::is_own_volume(volume) {
+        return Ok((inputs.node.volumes_dir.join(name), Plan::Claim { only_on_mismatch }));
+    }
+    if spec.and_then(|spec| spec.volume_mode.as_deref()) == Some("Block") {
+        return Err(format!("persistentvolume {name:?}: this node has no block volumes"));
+    }
+    if let Some(host) = spec.and_then(|spec| spec.host_path.as_ref()) {
+        return Ok((PathBuf::from(&host.path), Plan::HostPath(host_path_kind(host)?)));
+    }
+    if let Some(local) = spec.and_then(|spec| spec.local.as_ref()) {
+        return Ok((PathBuf::from(&local.path), Plan::Local { only_on_mismatch }));
+    }
+    if spec.is_some_and(|spec| spec.nfs.is_some()) {
+        return Err(format!(
+            "persistentvolume {name:?}: this node mounts no nfs by itself; mount it on the machine, and use a volume \
+             of the type local or hostPath with that path"
+        ));
+    }
+    Err(format!("persistentvolume {name:?}: this node has no volumes of its type"))
 }
 
 /// The files of a volume that is made of API objects.

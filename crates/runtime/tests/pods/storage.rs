@@ -184,7 +184,7 @@ fn a_claim_outlives_its_pods() {
         (Some(0), "kept\n".into())
     );
     assert!(dir.path().join("data/volumes/pvc-u-1/file").exists());
-    node.runtime.remove_claim(&claim);
+    node.runtime.remove_claim(&claim, node.snapshot());
     drop(node);
     assert_eq!(fs::read_dir(dir.path().join("data/volumes")).unwrap().count(), 0);
 }

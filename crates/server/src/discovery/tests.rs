@@ -16,7 +16,8 @@ async fn the_legacy_documents_list_every_resource_and_its_parts() {
     let groups = body(discovery.groups(DiscoveryForm::Legacy, &HeaderMap::new())).await;
     let names: Vec<&Value> =
         groups["groups"].as_array().unwrap().iter().map(|group| &group["name"]).collect();
-    assert_eq!(names, ["authentication.k8s.io", "authorization.k8s.io", "batch", "metrics.k8s.io"]);
+    let expected = ["authentication.k8s.io", "authorization.k8s.io", "batch", "metrics.k8s.io", "storage.k8s.io"];
+    assert_eq!(names, expected);
     assert_eq!(groups["groups"][2]["preferredVersion"], json!({"groupVersion": "batch/v1", "version": "v1"}));
 
     let batch = body(discovery.resources("batch", "v1")).await;
@@ -25,6 +26,11 @@ async fn the_legacy_documents_list_every_resource_and_its_parts() {
         batch["resources"].as_array().unwrap().iter().map(|entry| &entry["name"]).collect();
     assert_eq!(names, ["cronjobs", "cronjobs/status", "jobs", "jobs/status"]);
     assert_eq!(batch["resources"][0]["shortNames"], json!(["cj"]));
+
+    let storage = body(discovery.resources("storage.k8s.io", "v1")).await;
+    let class = &storage["resources"][0];
+    assert_eq!((&class["name"], &class["namespaced"]), (&json!("storageclasses"), &json!(false)));
+    assert_eq!(class["shortNames"], json!(["sc"]));
 
     let core = body(discovery.resources("", "v1")).await;
     let entry =

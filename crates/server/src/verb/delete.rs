@@ -135,7 +135,14 @@ fn options_of_query(query: &Query) -> Result<DeleteOptions, ApiError> {
 
 /// Whether upstream answers the deletion of this kind with the last state instead of a Status.
 fn answers_with_object(kind: Kind) -> bool {
-    matches!(kind, Kind::Pod | Kind::PersistentVolumeClaim | Kind::ServiceAccount)
+    matches!(
+        kind,
+        Kind::Pod
+            | Kind::PersistentVolume
+            | Kind::PersistentVolumeClaim
+            | Kind::ServiceAccount
+            | Kind::StorageClass
+    )
 }
 
 fn success(object: &Object) -> Response {

@@ -60,7 +60,8 @@ impl Run {
     fn new(course: &Course, decide: Decide, trace: bool) -> Self {
         let time_zone =
             cronlet_schedule::load_time_zone(&course.time_zone).expect("courses name known zones");
-        let settings = Settings { node_name: None, time_zone, cluster_ca: None };
+        let settings =
+            Settings { node_name: None, time_zone, cluster_ca: None, volumes_dir: "/volumes".into() };
         let seed = course.seed;
         let behave = Box::new(move |pod: &crate::PodIdentity| behaviour(seed, pod));
         let mut simulation = Simulation::new(course.start, settings, seed, behave);

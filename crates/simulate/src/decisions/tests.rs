@@ -76,7 +76,12 @@ fn simulated(
     lasts: SignedDuration,
     (since, until): (Timestamp, Timestamp),
 ) -> Vec<Timestamp> {
-    let settings = Settings { node_name: None, time_zone: TimeZone::UTC, cluster_ca: None };
+    let settings = Settings {
+        node_name: None,
+        time_zone: TimeZone::UTC,
+        cluster_ca: None,
+        volumes_dir: "/volumes".into(),
+    };
     let behaviour = Behaviour::ends(lasts, 0);
     let mut simulation = Simulation::new(since, settings, 1, Box::new(move |_| behaviour.clone()));
     let container = json!({"name": "main", "image": "busybox", "command": ["work"]});

@@ -41,7 +41,12 @@ impl Stage {
                 self.rules.borrow_mut().clear();
                 let rules = self.rules.clone();
                 let behave = Box::new(move |pod: &PodIdentity| behaviour(&rules.borrow(), pod));
-                let settings = Settings { node_name: None, time_zone: time_zone.clone(), cluster_ca: None };
+                let settings = Settings {
+                    node_name: None,
+                    time_zone: time_zone.clone(),
+                    cluster_ca: None,
+                    volumes_dir: "/volumes".into(),
+                };
                 let simulation = Simulation::new(time, settings, SEED, behave);
                 let teller = Teller::new(time_zone);
                 let mut play = Play { simulation, checks: Checks::default(), teller };

@@ -424,6 +424,74 @@ fn of_config_maps_secrets_and_claims() {
     );
 }
 
+#[test]
+fn of_persistent_volumes() {
+    let volume = |spec: Value| {
+        let mut all = json!({"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}});
+        json_patch::merge(&mut all, &spec);
+        json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "v"}, "spec": all})
+    };
+    refuse_creation(
+        volume(json!({"accessModes": null, "capacity": null})),
+        "[spec.accessModes: Required value, spec.capacity: Required value, spec: Required value: must specify a \
+         volume type]",
+    );
+    refuse_creation(
+        volume(json!({"local": {"path": "/x"}})),
+        "spec.nodeAffinity: Required value: Local volume requires node affinity",
+    );
+    refuse_creation(
+        volume(json!({"hostPath": {"path": "/x"}, "nfs": {"server": "s", "path": "/p"}})),
+        "spec.nfs: Forbidden: may not specify more than 1 volume type",
+    );
+    refuse_creation(
+        volume(json!({"hostPath": {"path": "/"}, "persistentVolumeReclaimPolicy": "Recycle"})),
+        "spec.persistentVolumeReclaimPolicy: Forbidden: may not be 'recycle' for a hostPath mount of '/'",
+    );
+    refuse_creation(
+        volume(json!({"hostPath": {"path": "/x"}, "persistentVolumeReclaimPolicy": "Keep"})),
+        "spec.persistentVolumeReclaimPolicy: Unsupported value: \"Keep\": supported values: \"Delete\", \
+         \"Recycle\", \"Retain\"",
+    );
+    let old = stored(volume(json!({"hostPath": {"path": "/x"}})));
+    refuse_change(
+        &old,
+        json!({"spec": {"hostPath": {"path": "/y"}}}),
+        "spec.persistentvolumesource: Forbidden: spec.persistentvolumesource is immutable after creation",
+    );
+    assert_eq!(old.value()["spec"]["persistentVolumeReclaimPolicy"], "Retain");
+    assert_eq!(old.value()["status"]["phase"], "Pending");
+}
+
+#[test]
+fn of_storage_classes() {
+    let class = |fields: Value| {
+        let mut all = json!({
+            "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "c"},
+            "provisioner": "cronlet.dev/directory",
+        });
+        json_patch::merge(&mut all, &fields);
+        all
+    };
+    refuse_creation(
+        class(json!({"provisioner": "", "reclaimPolicy": "Recycle", "volumeBindingMode": "Later"})),
+        "[provisioner: Required value, reclaimPolicy: Unsupported value: \"Recycle\": supported values: \
+         \"Delete\", \"Retain\", volumeBindingMode: Unsupported value: \"Later\": supported values: \
+         \"Immediate\", \"WaitForFirstConsumer\"]",
+    );
+    let old = stored(class(json!({})));
+    assert_eq!(
+        (&old.value()["reclaimPolicy"], &old.value()["volumeBindingMode"]),
+        (&json!("Delete"), &json!("Immediate"))
+    );
+    refuse_change(
+        &old,
+        json!({"provisioner": "example.com/x", "parameters": {"a": "b"}}),
+        "[parameters: Forbidden: updates to parameters are forbidden., provisioner: Forbidden: updates to \
+         provisioner are forbidden.]",
+    );
+}
+
 /// What a refused change is told.
 fn refuse_change(old: &Object, patch: Value, expected: &str) {
     let uid = old.meta().uid.to_string();

@@ -18,12 +18,13 @@ use cronlet_object::{
     deletion,
 };
 use cronlet_runtime::{
-    AttachRequest, Attachment, Config, ExecRequest, Execution, ImageConfig, NetworkConfig, PodNetwork, Runtime,
+    AttachRequest, Attachment, Config, ExecRequest, Execution, ImageConfig, NetworkConfig, PodNetwork,
+    Runtime,
     logs::{LogError, LogOptions, LogSource},
 };
 use cronlet_server::{
-    Api, Gauge, LogRequest, Pki, PodAttach, PodConnect, PodConnection, PodExec, PodLogs, Pods, Session, Usage, Used,
-    Version,
+    Api, Gauge, LogRequest, Pki, PodAttach, PodConnect, PodConnection, PodExec, PodLogs, Pods, Session,
+    Usage, Used, Version,
 };
 use cronlet_store::{DataDir, SqliteDisk, Store};
 use jiff::tz::TimeZone;

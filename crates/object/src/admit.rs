@@ -10,6 +10,7 @@ use crate::{
     api::{ObjectMeta, Time},
     deletion,
     kinds::Rules,
+    managed,
     validate::metadata,
 };
 
@@ -266,7 +267,7 @@ fn inherit(new: &mut ObjectMeta, old: &ObjectMeta) {
     new.deletion_timestamp.clone_from(&old.deletion_timestamp);
     new.deletion_grace_period_seconds = old.deletion_grace_period_seconds;
     new.generation = old.generation;
-    new.managed_fields.clone_from(&old.managed_fields);
+    new.managed_fields = managed::chosen(new.managed_fields.take(), old.managed_fields.as_ref());
     new.self_link = None;
     new.resource_version = None;
 }

@@ -95,6 +95,13 @@ impl ApiError {
         Self::new(409, "Conflict", message).about(kind, name)
     }
 
+    /// 409: a server-side apply would change what others own. Causes are messages and the fields that they are about.
+    pub fn apply_conflict(message: String, causes: impl Iterator<Item = (String, String)>) -> Self {
+        let error = Self::new(409, "Conflict", message);
+        causes
+            .fold(error, |error, (message, field)| error.caused_by("FieldManagerConflict", &message, &field))
+    }
+
     /// 409: a precondition of a deletion does not hold.
     pub fn precondition_failed(kind: Kind, name: &str, why: &str) -> Self {
         let qualified = kind.descriptor().qualified_kind();

@@ -23,6 +23,7 @@ mod key;
 pub mod kinds;
 pub mod ledger;
 pub mod limits;
+pub mod managed;
 pub mod manifest;
 mod object;
 pub mod patch;

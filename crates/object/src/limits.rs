@@ -6,6 +6,9 @@ pub const DOCUMENT_DEPTH_MAX: usize = 127;
 /// How many duplicate or unknown fields of one document are named; more help nobody.
 pub const FIELD_PROBLEMS_MAX: usize = 100;
 
+/// How long the name of who owns fields of an object may be, in bytes (upstream's bound).
+pub const FIELD_MANAGER_BYTES_MAX: usize = 128;
+
 /// How many operations a JSON patch may have (upstream's bound).
 pub const JSON_PATCH_OPERATIONS_MAX: usize = 10_000;
 

@@ -64,7 +64,7 @@ pub(crate) fn connect_local(port: u16) -> io::Result<StdStream> {
 fn running(pod_dir: &Path) -> Option<(String, i32)> {
     let records = journal::Reader::open(pod_dir).and_then(|mut reader| reader.read()).ok()?;
     let pod = journal::specification(&records)?;
-    let state = State::replay(pod, &records);
+    let state = State::replay(&pod, &records);
     state.containers.iter().filter(|container| container.is_running()).find_map(|container| {
         let process = container.current.as_ref()?.process?;
         (processes::start_ticks(process.pid) == Some(process.ticks))

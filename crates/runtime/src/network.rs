@@ -373,7 +373,7 @@ impl Members {
 fn recorded(pod_dir: &Path) -> Option<Member> {
     let records = journal::Reader::open(pod_dir).ok()?.read().ok()?;
     let pod = journal::specification(&records)?;
-    let member = Member::of(pod);
+    let member = Member::of(&pod);
     if member.attachment.is_none() && member.peer.is_none() {
         return None;
     }

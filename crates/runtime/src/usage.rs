@@ -48,7 +48,7 @@ pub(crate) fn measure(pods_dir: &Path) -> Usage {
 fn running(pod_dir: &Path) -> Vec<(String, Process)> {
     let records = journal::Reader::open(pod_dir).and_then(|mut journal| journal.read()).unwrap_or_default();
     let Some(spec) = journal::specification(&records) else { return Vec::new() };
-    let containers = State::replay(spec, &records).containers.into_iter();
+    let containers = State::replay(&spec, &records).containers.into_iter();
     let running = containers.filter(crate::state::Container::is_running);
     running.filter_map(|container| Some((container.name, container.current?.process?))).collect()
 }

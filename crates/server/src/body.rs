@@ -195,6 +195,61 @@ impl Body {
     }
 }
 
+/// A configuration to be applied.
+#[derive(Debug)]
+pub struct Configuration {
+    /// The configuration as it was sent.
+    pub value: Value,
+    /// Fields that occur twice.
+    pub warnings: Vec<String>,
+}
+
+/// Reads a configuration of an object of a kind, which is YAML or JSON.
+///
+/// # Errors
+/// 400 if it is not, or does not say what it is, or has fields that the kind does not have; under strict validation also if
+/// fields occur twice.
+pub fn configuration(
+    bytes: &[u8],
+    kind: Kind,
+    validation: FieldValidation,
+) -> Result<Configuration, ApiError> {
+    let d = kind.descriptor();
+    let expected = Expected { group: d.group, version: d.version, kind: d.kind };
+    let is_json = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+    let json = if is_json { read_json(bytes).ok() } else { None };
+    let read = json.map_or_else(|| manifest::read_yaml(bytes), Ok);
+    let document = read.map_err(|error| ApiError::bad_request(format!("error decoding YAML: {error}")))?;
+    let (mut value, duplicates) = (document.value, document.duplicates);
+    let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (api_version, named) = (text("apiVersion"), text("kind"));
+    if api_version.is_empty() || named.is_empty() {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
+        return Err(ApiError::bad_request(format!("invalid object type: {group}/{version}, Kind={named}")));
+    }
+    expected.claim(&mut value, bytes)?;
+    let refuse = |why: &str| {
+        let place = |field: &str| value.pointer(&format!("/metadata/{field}")).and_then(Value::as_str);
+        let name = place("name").unwrap_or_default();
+        let of = place("namespace").map_or(name.to_owned(), |namespace| format!("{namespace}/{name}"));
+        let why = format!("failed to create typed patch object ({of}; {api_version}, Kind={named}): {why}");
+        ApiError::bad_request(why)
+    };
+    let decoded = decode_typed(kind, &value).map_err(|error| refuse(&error.to_string()))?;
+    if !decoded.unknown.is_empty() {
+        let unknown = decoded.unknown.iter().map(|path| format!(".{path}: field not declared in schema"));
+        return Err(refuse(&unknown.collect::<Vec<_>>().join("\n")));
+    }
+    let warnings = match validation {
+        FieldValidation::Ignore => Vec::new(),
+        _ => oddities(&duplicates, &[]),
+    };
+    if validation == FieldValidation::Strict && !warnings.is_empty() {
+        return Err(expected.refuse(&format!("strict decoding error: {}", warnings.join(", "))));
+    }
+    Ok(Configuration { value, warnings })
+}
+
 /// What is odd about a document, in words.
 pub fn oddities(duplicates: &[String], unknown: &[String]) -> Vec<String> {
     let duplicates = duplicates.iter().map(|path| format!("duplicate field {path:?}"));

@@ -53,8 +53,6 @@ pub const WATCH_SECONDS_DEFAULT: std::ops::Range<u64> = 1_800..3_600;
 pub const WATCH_SECONDS_MAX: u64 = 24 * 3_600;
 /// How often a watch that asked for bookmarks gets one.
 pub const WATCH_BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
-/// Longest `fieldManager`, in bytes.
-pub const FIELD_MANAGER_BYTES_MAX: usize = 128;
 
 /// Least time between two measurements of what pods use, which they show the average of.
 pub const METRICS_WINDOW: Duration = Duration::from_secs(1);

@@ -1,9 +1,8 @@
 //! The options of a request, read from its query string.
 
-use cronlet_object::{ApiError, FieldErrors, Path};
+use cronlet_object::{ApiError, FieldErrors, Path, limits::FIELD_MANAGER_BYTES_MAX};
+use http::{HeaderMap, header};
 use serde_json::json;
-
-use crate::limits::FIELD_MANAGER_BYTES_MAX;
 
 /// The parameters of a query string in their order.
 #[derive(Clone, Debug, Default)]
@@ -84,22 +83,60 @@ pub enum FieldValidation {
 }
 
 /// The options of create, update and patch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriteOptions {
     /// Whether to do everything but store the result.
     pub dry_run: bool,
     /// What to do about unknown and duplicate fields.
     pub field_validation: FieldValidation,
+    /// Who writes, if the client says so; else empty.
+    pub field_manager: String,
+    /// Whether a server-side apply takes over what others own.
+    pub force: bool,
 }
 
 impl WriteOptions {
+    /// Reads the options of a server-side apply, which must say who applies.
+    ///
+    /// # Errors
+    /// As [`WriteOptions::parse`].
+    pub fn parse_apply(query: &Query) -> Result<Self, ApiError> {
+        let mut errors = FieldErrors::new();
+        if query.text("fieldManager").is_none() {
+            errors.required(&Path::root("fieldManager"), "is required for apply patch");
+        }
+        let options = Self::read(query, &mut errors);
+        refuse("PatchOptions", &errors)?;
+        Ok(options)
+    }
+
+    /// Who writes: as upstream has it, a client that does not say goes by the first word of its `User-Agent`.
+    pub fn manager(&self, headers: &HeaderMap) -> String {
+        if !self.field_manager.is_empty() {
+            return self.field_manager.clone();
+        }
+        let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let name = agent.split('/').next().unwrap_or_default();
+        let name: String = name.chars().take(FIELD_MANAGER_BYTES_MAX).collect();
+        if name.is_empty() { "unknown".to_owned() } else { name }
+    }
+
     /// Reads the options of a write. `name` is that of upstream's options, such as `CreateOptions`.
     ///
     /// # Errors
     /// 422 that lists every option that is not valid.
     pub fn parse(query: &Query, name: &str) -> Result<Self, ApiError> {
         let mut errors = FieldErrors::new();
-        let dry_run = dry_run(query.all("dryRun"), &mut errors);
+        let options = Self::read(query, &mut errors);
+        if name == "PatchOptions" && query.get("force").is_some() {
+            errors.forbidden(&Path::root("force"), "may not be specified for non-apply patch");
+        }
+        refuse(name, &errors)?;
+        Ok(options)
+    }
+
+    fn read(query: &Query, errors: &mut FieldErrors) -> Self {
+        let dry_run = dry_run(query.all("dryRun"), errors);
         let field_validation = match query.get("fieldValidation") {
             None | Some("" | "Warn") => FieldValidation::Warn,
             Some("Strict") => FieldValidation::Strict,
@@ -118,11 +155,8 @@ impl WriteOptions {
             let field = Path::root("fieldManager");
             errors.invalid(&field, field_manager, "should only contain printable characters");
         }
-        if name == "PatchOptions" && query.get("force").is_some() {
-            errors.forbidden(&Path::root("force"), "may not be specified for non-apply patch");
-        }
-        refuse(name, &errors)?;
-        Ok(WriteOptions { dry_run, field_validation })
+        let field_manager = field_manager.to_owned();
+        WriteOptions { dry_run, field_validation, field_manager, force: query.flag("force") }
     }
 }
 

@@ -9,6 +9,7 @@ use cronlet_object::{
 
 use crate::{api::Shared, path::Part, query::WriteOptions};
 
+mod apply;
 mod create;
 mod delete;
 mod get;

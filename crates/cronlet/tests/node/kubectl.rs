@@ -296,6 +296,38 @@ fn ports_are_forwarded_with_every_kubectl() {
 }
 
 #[test]
+fn kubectl_applies_on_the_server_with_every_version() {
+    for program in kubectls() {
+        let node = Node::start(&[]);
+        let kubectl = Kubectl { program: &program, node: &node, home: tempfile::tempdir().unwrap() };
+        let told = |file: &str, more: &str| kubectl.output(&format!("apply --server-side -f {file}{more}"));
+        let config = |data: &str| {
+            format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\ndata: {{{data}}}\n")
+        };
+        let file = node.file("c.yaml", &config("a: '1', b: '2'"));
+        assert_eq!(succeeded(&told(&file, "")), "configmap/c serverside-applied\n", "{}", program.display());
+        let file = node.file("c.yaml", &config("a: '1'"));
+        succeeded(&told(&file, ""));
+        assert_eq!(kubectl.ok("get configmap c -o jsonpath={.data}"), "{\"a\":\"1\"}");
+        // Somebody else wants another value.
+        let file = node.file("c.yaml", &config("a: '3'"));
+        let refused = told(&file, " --field-manager=other");
+        let words = text(&refused.stderr);
+        assert!(!refused.status.success() && words.contains("conflict with \"kubectl\": .data.a"), "{words}");
+        succeeded(&told(&file, " --field-manager=other --force-conflicts"));
+        assert_eq!(kubectl.ok("get configmap c -o jsonpath={.data.a}"), "3");
+        // What was applied in the old way comes over without a conflict, and what is left out goes.
+        kubectl.ok("apply -f batch-task.yaml");
+        succeeded(&told("batch-task.yaml", ""));
+        let owners = kubectl.ok(
+            "get cronjob batch-task --show-managed-fields -o jsonpath={.metadata.managedFields[*].manager}",
+        );
+        assert!(owners.split(' ').any(|owner| owner == "kubectl"), "{owners}");
+        succeeded(&kubectl.output("diff --server-side -f batch-task.yaml"));
+    }
+}
+
+#[test]
 fn apply_and_kubectl_s_apply_take_turns_and_find_nothing_changed() {
     for program in kubectls() {
         let node = Node::start(&["--runtime", "none"]);

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     FieldErrors, Path,
     api::{ObjectMeta, OwnerReference},
+    managed,
 };
 
 /// Finalizers that need no domain before their name.
@@ -68,6 +69,7 @@ fn validate_parts(meta: &ObjectMeta, errors: &mut FieldErrors) {
     if let Some(finalizers) = &meta.finalizers {
         validate_finalizers(finalizers, &child("finalizers"), errors);
     }
+    managed::validate(meta.managed_fields.as_deref().unwrap_or_default(), errors);
 }
 
 fn validate_owners(owners: &[OwnerReference], errors: &mut FieldErrors) {

@@ -5,7 +5,10 @@ use std::path::Path;
 use cronlet_object::api;
 
 use super::{HostPathKind, Inputs, Plan, Volume, pod_dir, roles};
-use crate::{limits, spec::Mount};
+use crate::{
+    limits,
+    spec::{Mount, Propagation, ReadOnlyBelow},
+};
 
 /// The name of the volume that it is, which no volume of a pod can have; and where it is.
 pub(super) const VOLUME: &str = "/dev/shm";
@@ -36,6 +39,8 @@ pub(super) fn mount(volumes: &[Volume], mounts: &mut Vec<Mount>) {
             sub_path: None,
             target: target.to_owned(),
             read_only: false,
+            read_only_below: ReadOnlyBelow::No,
+            propagation: Propagation::None,
         });
     }
 }

@@ -3,8 +3,11 @@
 //! The lists are those of the OCI runtime specification and of the container runtimes that Kubernetes is used with.
 
 use std::{
-    io,
-    os::fd::{AsFd, OwnedFd},
+    fs, io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::{FileTypeExt, MetadataExt},
+    },
     path::Path,
 };
 
@@ -23,6 +26,9 @@ use crate::{
 /// The devices that every container has: name, major and minor number.
 const DEVICES: [(&str, u32, u32); 6] =
     [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+
+/// What of the host's devices is no container's (the runtimes' rule).
+const OWN_DEVICES: [&str; 8] = ["console", "fd", "mqueue", "pts", "shm", ".lxc", ".lxd-mounts", ".udev"];
 
 const DEVICE_LINKS: [(&str, &str); 5] = [
     ("/proc/self/fd", "fd"),
@@ -79,10 +85,10 @@ pub(super) fn populate(
     };
     mounted.and_then(|mount| attach_to(&mount, &proc)).map_err(|error| ("/proc", error))?;
     let dev = tree.own_dir("dev").map_err(|error| ("/dev", error))?;
+    make_dev(tree, &dev, privileged).map_err(|error| ("/dev", error))?;
     if root.privileged && privileged {
-        copy(Path::new("/dev")).and_then(|mount| attach_to(&mount, &dev)).map_err(|error| ("/dev", error))?;
-    } else {
-        make_dev(tree, &dev, privileged).map_err(|error| ("/dev", error))?;
+        let dev = tree.own_dir("dev").map_err(|error| ("/dev", error))?;
+        add_devices(&dev, Path::new("/dev")).map_err(|error| ("/dev", error))?;
     }
     make_sys(tree, root.privileged).map_err(|error| ("/sys", error))
 }
@@ -123,6 +129,37 @@ fn make_dev(tree: &Tree, place: &OwnedFd, privileged: bool) -> io::Result<()> {
         Err(error) if !privileged && is(&error, Errno::PERM) => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Makes files for all devices in a directory of the host and below, but for those that every container has its own of.
+/// They are the container's: what it makes beside them, or is made there for it, is not made on the host.
+fn add_devices(place: &OwnedFd, host: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(host)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        // One that is gone by now is none.
+        let Ok(metadata) = entry.metadata() else { continue };
+        let kind = metadata.file_type();
+        let made = if OWN_DEVICES.iter().any(|own| name == *own) {
+            continue;
+        } else if kind.is_dir() {
+            mkdirat(place, &name, Mode::from_raw_mode(0o755))
+        } else if kind.is_char_device() || kind.is_block_device() {
+            let mode = Mode::from_raw_mode(metadata.mode() & 0o777);
+            mknodat(place, &name, FileType::from_raw_mode(metadata.mode()), mode, metadata.rdev())
+        } else {
+            continue;
+        };
+        match made {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if kind.is_dir() {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            add_devices(&openat(place, &name, flags, Mode::empty())?, &entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn make_sys(tree: &Tree, writable: bool) -> io::Result<()> {

@@ -86,9 +86,7 @@ fn parse(line: &[u8]) -> Option<Command> {
     let line = std::str::from_utf8(line).ok()?;
     match line.split(' ').collect::<Vec<_>>()[..] {
         ["stop", grace_seconds] => Some(Command::Stop { grace_seconds: grace_seconds.parse().ok()? }),
-        ["deadline", second] => {
-            Some(Command::Deadline(Timestamp::from_second(second.parse().ok()?).ok()?))
-        }
+        ["deadline", second] => Some(Command::Deadline(Timestamp::from_second(second.parse().ok()?).ok()?)),
         ["respecify"] => Some(Command::Respecify),
         ["attach", container, socket, stdin] if !socket.contains('/') => Some(Command::Attach {
             container: container.to_owned(),

@@ -40,7 +40,7 @@ pub const IN_IMAGES: &[crate::Test] = &[
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn with_streams(script: &str, streams: Value) -> Pod {
+fn with_streams(script: &str, streams: &Value) -> Pod {
     pod("p", script, json!({ "containers": [streams] }))
 }
 
@@ -92,7 +92,7 @@ fn a_client_writes_and_hears(node: &mut Node) {
 
 fn a_client_writes_and_hears_and_the_log_has_it_all() {
     let dir = tempfile::tempdir().unwrap();
-    let mut node = running(dir.path(), &with_streams(GREETER, json!({ "stdin": true })));
+    let mut node = running(dir.path(), &with_streams(GREETER, &json!({ "stdin": true })));
     a_client_writes_and_hears(&mut node);
 }
 
@@ -108,7 +108,7 @@ fn input_ends_with_its_first_client_if_it_is_to() {
     let dir = tempfile::tempdir().unwrap();
     let streams = json!({ "stdin": true, "stdinOnce": true });
     // The end of the input alone does not end a client: there is more to hear.
-    let mut node = running(dir.path(), &with_streams(GREETER, streams.clone()));
+    let mut node = running(dir.path(), &with_streams(GREETER, &streams));
     within(async {
         let mut client = attach(&node, true).unwrap();
         client.stdin.write_all(b"last").await.unwrap();
@@ -121,7 +121,7 @@ fn input_ends_with_its_first_client_if_it_is_to() {
     assert_eq!(exit_code(&node.end("p")), Some(0));
     // Nor does it matter how the client ends.
     let dir = tempfile::tempdir().unwrap();
-    let mut node = running(dir.path(), &with_streams(GREETER, streams));
+    let mut node = running(dir.path(), &with_streams(GREETER, &streams));
     within(async { drop(attach(&node, true).unwrap()) });
     assert_eq!(exit_code(&node.end("p")), Some(0));
     assert_eq!(node.log("p"), "closed\n");
@@ -129,7 +129,7 @@ fn input_ends_with_its_first_client_if_it_is_to() {
 
 fn input_stays_open_for_the_next_client() {
     let dir = tempfile::tempdir().unwrap();
-    let mut node = running(dir.path(), &with_streams(GREETER, json!({ "stdin": true })));
+    let mut node = running(dir.path(), &with_streams(GREETER, &json!({ "stdin": true })));
     within(async {
         let mut first = attach(&node, true).unwrap();
         first.stdin.write_all(b"first\n").await.unwrap();
@@ -165,7 +165,7 @@ fn a_terminal_hears_and_shows(node: &mut Node) {
 fn a_terminal_is_attached() {
     let dir = tempfile::tempdir().unwrap();
     let streams = json!({ "stdin": true, "stdinOnce": true, "tty": true });
-    let mut node = running(dir.path(), &with_streams(TERMINAL, streams));
+    let mut node = running(dir.path(), &with_streams(TERMINAL, &streams));
     // One comes back to a terminal.
     within(async { drop(attach(&node, true).unwrap()) });
     a_terminal_hears_and_shows(&mut node);
@@ -183,7 +183,7 @@ fn a_container_with_an_image_has_its_own_terminal() {
 fn a_client_that_reads_nothing_holds_nothing_up() {
     let dir = tempfile::tempdir().unwrap();
     let script = "read -r line; head -c 4000000 /dev/zero | tr '\\0' x; echo; echo done";
-    let mut node = running(dir.path(), &with_streams(script, json!({ "stdin": true })));
+    let mut node = running(dir.path(), &with_streams(script, &json!({ "stdin": true })));
     within(async {
         let mut slow = attach(&node, true).unwrap();
         slow.stdin.write_all(b"go\n").await.unwrap();
@@ -202,7 +202,7 @@ fn a_client_that_reads_nothing_holds_nothing_up() {
 
 fn a_later_server_attaches_its_clients() {
     let dir = tempfile::tempdir().unwrap();
-    let pod = with_streams(GREETER, json!({ "stdin": true }));
+    let pod = with_streams(GREETER, &json!({ "stdin": true }));
     let node = running(dir.path(), &pod);
     let left = within(async { attach(&node, true).unwrap() });
     drop(node);

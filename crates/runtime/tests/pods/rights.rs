@@ -1,6 +1,6 @@
 //! What a container may do and what it is denied, and who is asked when it is to end.
 
-use std::path::Path;
+use std::{fs, os::unix::fs::FileTypeExt as _, path::Path};
 
 use rustix::process::geteuid;
 use serde_json::json;
@@ -11,6 +11,7 @@ use crate::node::{exit_code, is_running, phase, state};
 crate::tests![
     root_has_the_default_capabilities_and_others_have_them_in_the_bounding_set_alone,
     an_unconfined_container_has_no_filter,
+    a_privileged_container_is_denied_nothing,
     volumes_can_be_written_below_a_read_only_root,
     every_user_may_write_to_the_termination_message,
     only_the_first_process_is_asked_to_end,
@@ -37,6 +38,38 @@ fn an_unconfined_container_has_no_filter() {
         let (code, output) = run("grep ^Seccomp: /proc/self/status", security);
         assert_eq!((code, output), (Some(0), format!("Seccomp:\t{mode}\n")), "{profile}");
     }
+}
+
+fn a_privileged_container_is_denied_nothing() {
+    if !geteuid().is_root() {
+        println!("not run: a_privileged_container_is_denied_nothing needs root");
+        return;
+    }
+    // Opened and not written to.
+    const SETTING: &str = "/sys/kernel/rcu_expedited";
+    if fs::OpenOptions::new().append(true).open(SETTING).is_err() {
+        println!("not run: a_privileged_container_is_denied_nothing needs a /sys that can be written to");
+        return;
+    }
+    let own = fs::read_to_string("/proc/self/status").unwrap();
+    let bounding = own.lines().find_map(|line| line.strip_prefix("CapBnd:\t")).unwrap();
+    let devices = fs::read_dir("/dev").unwrap().flatten().filter(|entry| {
+        let kind = entry.file_type().unwrap();
+        (kind.is_char_device() || kind.is_block_device()) && entry.file_name() != "console"
+    });
+    let devices: Vec<String> = devices.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    let script = format!(
+        "grep -E '^(CapEff|Seccomp:)' /proc/self/status; [ $(wc -c < /proc/interrupts) -gt 0 ] && echo shown; \
+         : >> {SETTING} && echo written; ls /dev"
+    );
+    let (code, output) = run(&script, json!({ "securityContext": { "privileged": true } }));
+    let expected = format!("CapEff:\t{bounding}\nSeccomp:\t0\nshown\nwritten\n");
+    assert_eq!(code, Some(0), "{output}");
+    let listed: Vec<&str> =
+        output.strip_prefix(&expected).unwrap_or_else(|| panic!("{output}")).lines().collect();
+    let missing: Vec<_> = devices.iter().filter(|device| !listed.contains(&device.as_str())).collect();
+    assert!(missing.is_empty(), "{missing:?} of the host's devices are not in {listed:?}");
+    assert!(!Path::new("/dev/termination-log").exists(), "something was made on the host");
 }
 
 fn volumes_can_be_written_below_a_read_only_root() {

@@ -47,7 +47,7 @@ fn unknown_things_in_the_api_differ_from_unknown_pages() {
         "/api/v1/namespaces/a/nodes",
         "/api/v1/namespaces//pods",
         "/api/v1/pods/p",
-        "/api/v1/namespaces/a/pods/p/attach",
+        "/api/v1/namespaces/a/pods/p/eviction",
         "/api/v1/namespaces/a/configmaps/c/status",
         "/apis/batch/v1beta1/cronjobs",
         "/apis/apps/v1/deployments",

@@ -73,7 +73,13 @@ fn options_that_do_not_go_together_are_refused() {
 #[test]
 fn write_options_default_to_warnings() {
     let options = write("fieldManager=kubectl-create").unwrap();
-    assert_eq!(options, WriteOptions { dry_run: false, field_validation: FieldValidation::Warn });
+    let expected = WriteOptions {
+        dry_run: false,
+        field_validation: FieldValidation::Warn,
+        field_manager: "kubectl-create".to_owned(),
+        force: false,
+    };
+    assert_eq!(options, expected);
     assert!(write("dryRun=All&fieldValidation=Strict").unwrap().dry_run);
 }
 

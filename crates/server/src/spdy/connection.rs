@@ -292,7 +292,7 @@ impl Reader {
     }
 
     async fn open(&mut self, id: u32, headers: Headers, fin: bool) -> Option<()> {
-        if id % 2 == 0 || id <= self.last {
+        if id.is_multiple_of(2) || id <= self.last {
             return self.send(super::reset(id, PROTOCOL_ERROR)).await;
         }
         self.last = id;

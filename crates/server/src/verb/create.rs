@@ -64,7 +64,7 @@ pub(crate) async fn create(
 }
 
 /// Refuses early what the store would refuse: that a namespace is missing is said before what is wrong with the object.
-fn check_namespace(snapshot: &Snapshot, object: &Typed) -> Result<(), ApiError> {
+pub(super) fn check_namespace(snapshot: &Snapshot, object: &Typed) -> Result<(), ApiError> {
     let Some(namespace) = object.metadata().namespace.as_deref() else { return Ok(()) };
     match snapshot.get(&Key::new(Kind::Namespace, "", namespace)) {
         None => Err(ApiError::not_found(Kind::Namespace, namespace)),

@@ -5,12 +5,13 @@ use cronlet_object::{
     ApiError, FieldErrors, Key, Object, Path, Typed,
     admit::{self, Context},
     document::{Decoded, decode_typed},
+    managed,
     patch::{Patch, PatchType, go_text},
 };
 use http::StatusCode;
 use serde_json::Value;
 
-use super::{Outcome, existing, write};
+use super::{Outcome, apply, existing, write};
 use crate::{
     api::Shared,
     body::{self, oddities},
@@ -23,17 +24,20 @@ use crate::{
     router::Call,
 };
 
-const APPLY_PATCH: &str = "application/apply-patch+yaml";
-
 /// Changes the object, or its status only, and answers with what is stored then.
 ///
 /// # Errors
 /// 404 without the object; 409 if the patch is for another version of it; 415 for a type of patch that is not known;
 /// 400, 422 and, as upstream has it, 500 for a patch that does not fit the object.
 pub(crate) async fn patch(api: &Shared, call: Call, key: Key, part: Part) -> Result<Response, ApiError> {
+    let media_type = body::media_type(&call.headers);
+    if media_type == apply::MEDIA_TYPE {
+        return apply::apply(api, call, key, part).await;
+    }
     let renderer = Renderer::new(key.kind, negotiate::form(&call.headers)?, &call.query, api.now())?;
-    let patch_type = patch_type(&body::media_type(&call.headers))?;
+    let patch_type = patch_type(&media_type)?;
     let options = WriteOptions::parse(&call.query, "PatchOptions")?;
+    let manager = options.manager(&call.headers);
     let patch = Patch::read(patch_type, &body::read(call.body).await?)?;
     // A patch that names the version it is for is not tried on another.
     let conditional = patch.document().pointer("/metadata/resourceVersion").is_some();
@@ -44,6 +48,7 @@ pub(crate) async fn patch(api: &Shared, call: Call, key: Key, part: Part) -> Res
         let (object, mut warnings) = patched(&old, &patch, patch_type, options.field_validation)?;
         let mut context = Context { now: api.now(), ids: &mut api.ids() };
         let updated = admit::update(&old, object, part.subresource(), &mut context)?;
+        let updated = managed::record_update(&old, updated, &manager, part.subresource(), api.now());
         match write(api, &old, updated, &options).await {
             Err(error) if error.reason() == "Conflict" && tries_left > 0 => {}
             outcome => {
@@ -59,15 +64,11 @@ pub(crate) async fn patch(api: &Shared, call: Call, key: Key, part: Part) -> Res
 
 fn patch_type(media_type: &str) -> Result<PatchType, ApiError> {
     PatchType::from_media_type(media_type).ok_or_else(|| {
-        let known = "application/json-patch+json, application/merge-patch+json, \
-                     application/strategic-merge-patch+json";
-        ApiError::unsupported_media_type(match media_type {
-            APPLY_PATCH => format!(
-                "415: Unsupported Media Type: server-side apply ({APPLY_PATCH}) is not served; use `kubectl apply` \
-                 without --server-side (accepted: {known})"
-            ),
-            _ => format!("415: Unsupported Media Type: accepted media types include: {known}"),
-        })
+        ApiError::unsupported_media_type(
+            "the body of the request was in an unknown format - accepted media types include: \
+             application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, \
+             application/apply-patch+yaml",
+        )
     })
 }
 

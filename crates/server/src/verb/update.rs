@@ -4,6 +4,7 @@ use axum::response::Response;
 use cronlet_object::{
     ApiError, Key,
     admit::{self, Context},
+    managed,
 };
 use http::StatusCode;
 
@@ -21,6 +22,7 @@ use crate::{
 pub(crate) async fn update(api: &Shared, call: Call, key: Key, part: Part) -> Result<Response, ApiError> {
     let renderer = Renderer::new(key.kind, negotiate::form(&call.headers)?, &call.query, api.now())?;
     let options = WriteOptions::parse(&call.query, "UpdateOptions")?;
+    let manager = options.manager(&call.headers);
     let received =
         Body::receive(&call.headers, call.body).await?.object(key.kind, options.field_validation)?;
     let (mut object, mut warnings) = (received.object, received.warnings);
@@ -33,6 +35,7 @@ pub(crate) async fn update(api: &Shared, call: Call, key: Key, part: Part) -> Re
         let old = existing(api, &key)?;
         let mut context = Context { now: api.now(), ids: &mut api.ids() };
         let updated = admit::update(&old, object.clone(), part.subresource(), &mut context)?;
+        let updated = managed::record_update(&old, updated, &manager, part.subresource(), api.now());
         match write(api, &old, updated, &options).await {
             Err(error) if error.reason() == "Conflict" && tries_left > 0 => {}
             outcome => {

@@ -104,7 +104,8 @@ async fn questions_about_oneself_are_answered() {
 #[tokio::test]
 async fn what_does_not_exist_is_told_apart() {
     let server = Server::start().await;
-    for path in ["/api/v1/services", "/apis/apps/v1/deployments", "/api/v1/namespaces/default/pods/p/attach"]
+    for path in
+        ["/api/v1/services", "/apis/apps/v1/deployments", "/api/v1/namespaces/default/pods/p/eviction"]
     {
         assert_eq!(
             server.get(path).await.refusal(404, "NotFound"),

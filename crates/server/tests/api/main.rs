@@ -1,6 +1,7 @@
 //! The API as clients see it. Most requests go straight to the router of a server over a store in memory; `serve` and
 //! `kubectl` go through TLS on a socket of this machine.
 
+mod apply;
 mod create;
 mod delete;
 mod edges;

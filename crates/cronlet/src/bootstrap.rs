@@ -3,7 +3,7 @@
 use std::{
     io,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Weak},
     thread::JoinHandle,
 };
@@ -106,7 +106,8 @@ pub async fn start(options: &Options) -> anyhow::Result<Server> {
     let mut ids = Ids::seeded(fastrand::u64(..));
     let (inbox, outbox) = Inbox::new();
     let runtime = runtime(options, &host, &clock, &inbox)?;
-    prepare(&store, runtime.is_some().then_some(host.as_str()), &*clock, &mut ids).await?;
+    let node = runtime.is_some().then_some((host.as_str(), options.data_dir.as_path()));
+    prepare(&store, node, &*clock, &mut ids).await?;
     if let Some(runtime) = &runtime {
         runtime.adopt(&store.snapshot());
     }
@@ -208,12 +209,18 @@ fn has_no_class_yet(snapshot: &Snapshot) -> bool {
     annotations.is_none_or(|all| !all.contains_key(class::MADE))
 }
 
-/// The objects that a node has before anybody asks: namespaces, a storage class, and the node itself if it runs pods.
-async fn prepare(store: &Store, node: Option<&str>, clock: &dyn Clock, ids: &mut Ids) -> anyhow::Result<()> {
+/// The objects that a node has before anybody asks: namespaces, a storage class, and the node itself, by its name and
+/// directory, if it runs pods.
+async fn prepare(
+    store: &Store,
+    node: Option<(&str, &Path)>,
+    clock: &dyn Clock,
+    ids: &mut Ids,
+) -> anyhow::Result<()> {
     let snapshot = store.snapshot();
     let now = clock.now();
     let mut transaction = match node {
-        Some(name) => machine::register(&snapshot, name, "process", now, ids)?,
+        Some((name, dir)) => machine::register(&snapshot, name, "process", dir, (now, &mut *ids))?,
         None => Transaction::default(),
     };
     if has_no_class_yet(&snapshot) {

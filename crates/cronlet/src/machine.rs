@@ -1,8 +1,10 @@
 //! This machine as the Node object shows it.
 
 use std::{
+    collections::BTreeMap,
     fs,
     net::{IpAddr, Ipv4Addr, UdpSocket},
+    path::Path,
     thread,
 };
 
@@ -16,6 +18,8 @@ use k8s_openapi::{
     api::core::v1::{NodeAddress, NodeCondition, NodeStatus, NodeSystemInfo},
     apimachinery::pkg::api::resource::Quantity,
 };
+
+use crate::limits;
 
 /// An address of TEST-NET-1, which nobody has: choosing the way to it tells this machine's own address, and no packet
 /// is sent.
@@ -39,10 +43,10 @@ pub fn register(
     snapshot: &Snapshot,
     name: &str,
     runtime: &str,
-    now: Timestamp,
-    ids: &mut Ids,
+    data_dir: &Path,
+    (now, ids): (Timestamp, &mut Ids),
 ) -> anyhow::Result<Transaction> {
-    let node = describe(name, runtime, now);
+    let node = describe(name, runtime, data_dir, now);
     let status = node.status.clone();
     let mut transaction = Transaction::default();
     let key = cronlet_object::Key::new(cronlet_object::Kind::Node, "", name);
@@ -65,7 +69,8 @@ pub fn register(
     Ok(transaction)
 }
 
-fn describe(name: &str, runtime: &str, now: Timestamp) -> Node {
+fn describe(name: &str, runtime: &str, data_dir: &Path, now: Timestamp) -> Node {
+    let capacity = capacity(data_dir);
     let labels = [
         ("kubernetes.io/hostname", name),
         ("kubernetes.io/os", "linux"),
@@ -82,8 +87,8 @@ fn describe(name: &str, runtime: &str, now: Timestamp) -> Node {
                 NodeAddress { type_: "InternalIP".into(), address: address().to_string() },
                 NodeAddress { type_: "Hostname".into(), address: name.to_owned() },
             ]),
-            capacity: Some(capacity()),
-            allocatable: Some(capacity()),
+            capacity: Some(capacity.clone()),
+            allocatable: Some(capacity),
             conditions: Some(vec![NodeCondition {
                 type_: "Ready".into(),
                 status: "True".into(),
@@ -99,10 +104,22 @@ fn describe(name: &str, runtime: &str, now: Timestamp) -> Node {
     }
 }
 
-fn capacity() -> std::collections::BTreeMap<String, Quantity> {
+/// What pods can have: all of this machine, and of its disks the one that they are kept on.
+fn capacity(data_dir: &Path) -> BTreeMap<String, Quantity> {
     let processors = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let mut capacity =
-        std::collections::BTreeMap::from([("cpu".to_owned(), Quantity(processors.to_string()))]);
+    let counts = [
+        ("cpu", processors.to_string()),
+        ("pods", limits::PODS_MAX.to_string()),
+        // This node gives none to anybody.
+        ("hugepages-1Gi", "0".to_owned()),
+        ("hugepages-2Mi", "0".to_owned()),
+    ];
+    let mut capacity: BTreeMap<String, Quantity> =
+        counts.into_iter().map(|(name, count)| (name.to_owned(), Quantity(count))).collect();
+    if let Ok(disk) = rustix::fs::statvfs(data_dir) {
+        let kib = disk.f_blocks.saturating_mul(disk.f_frsize) / 1024;
+        capacity.insert("ephemeral-storage".to_owned(), Quantity(format!("{kib}Ki")));
+    }
     let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let total = memory.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     if let Some(kib) = total.and_then(|total| total.trim().strip_suffix("kB")) {

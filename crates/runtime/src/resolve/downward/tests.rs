@@ -36,7 +36,7 @@ fn of(
 #[test]
 fn resources_are_rounded_up_to_their_divisor() {
     let mut world = World::new();
-    world.node(&[("cpu", "2"), ("memory", "3Gi")]);
+    world.node(&[("cpu", "2"), ("memory", "3Gi"), ("ephemeral-storage", "10Gi")]);
     let pod = world.pod("resources: {limits: {cpu: 1100m, memory: 100Mi}, requests: {cpu: 10m}}");
     let value = |resource: &str, divisor: Option<&str>| {
         let divisor = divisor.map(|divisor| resource::Quantity(divisor.into()));
@@ -53,7 +53,8 @@ fn resources_are_rounded_up_to_their_divisor() {
         ("limits.memory", Some("1Mi"), "100"),
         ("requests.cpu", Some("1m"), "10"),
         ("requests.memory", None, "0"),
-        ("limits.ephemeral-storage", None, "0"),
+        ("limits.ephemeral-storage", Some("1Gi"), "10"),
+        ("requests.ephemeral-storage", None, "0"),
     ] {
         assert_eq!(value(resource, divisor).as_deref(), Ok(expected), "{resource} {divisor:?}");
     }

@@ -3,7 +3,7 @@
 use std::{
     io,
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Weak},
     thread::JoinHandle,
 };
@@ -33,7 +33,8 @@ use tokio::{net::TcpListener, sync::oneshot, task};
 use crate::{
     arguments::RuntimeChoice,
     clock::SystemClock,
-    command, limits, machine,
+    command, limits,
+    machine::{self, Machine},
     node::{self, Inbox},
     place,
 };
@@ -106,8 +107,9 @@ pub async fn start(options: &Options) -> anyhow::Result<Server> {
     let mut ids = Ids::seeded(fastrand::u64(..));
     let (inbox, outbox) = Inbox::new();
     let runtime = runtime(options, &host, &clock, &inbox)?;
-    let node = runtime.is_some().then_some((host.as_str(), options.data_dir.as_path()));
-    prepare(&store, node, &*clock, &mut ids).await?;
+    let kind = if options.runtime == RuntimeChoice::Oci { "oci" } else { "process" };
+    let node = Machine { name: &host, runtime: kind, data_dir: &options.data_dir };
+    prepare(&store, runtime.is_some().then_some(node), &*clock, &mut ids).await?;
     if let Some(runtime) = &runtime {
         runtime.adopt(&store.snapshot());
     }
@@ -209,18 +211,17 @@ fn has_no_class_yet(snapshot: &Snapshot) -> bool {
     annotations.is_none_or(|all| !all.contains_key(class::MADE))
 }
 
-/// The objects that a node has before anybody asks: namespaces, a storage class, and the node itself, by its name and
-/// directory, if it runs pods.
+/// The objects that a node has before anybody asks: namespaces, a storage class, and the node itself, if it runs pods.
 async fn prepare(
     store: &Store,
-    node: Option<(&str, &Path)>,
+    node: Option<Machine<'_>>,
     clock: &dyn Clock,
     ids: &mut Ids,
 ) -> anyhow::Result<()> {
     let snapshot = store.snapshot();
     let now = clock.now();
     let mut transaction = match node {
-        Some((name, dir)) => machine::register(&snapshot, name, "process", dir, (now, &mut *ids))?,
+        Some(node) => machine::register(&snapshot, node, now, ids)?,
         None => Transaction::default(),
     };
     if has_no_class_yet(&snapshot) {

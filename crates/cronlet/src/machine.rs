@@ -35,21 +35,31 @@ pub fn address() -> IpAddr {
     route().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |local| local.ip())
 }
 
+/// What the Node object says of this machine that is not the same for all nodes on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine<'a> {
+    /// The name of the node.
+    pub name: &'a str,
+    /// What runs its pods: `oci` or `process`.
+    pub runtime: &'a str,
+    /// Where they are kept.
+    pub data_dir: &'a Path,
+}
+
 /// What brings the stored Node object to what this machine is now.
 ///
 /// # Errors
 /// If admission refuses it.
 pub fn register(
     snapshot: &Snapshot,
-    name: &str,
-    runtime: &str,
-    data_dir: &Path,
-    (now, ids): (Timestamp, &mut Ids),
+    machine: Machine<'_>,
+    now: Timestamp,
+    ids: &mut Ids,
 ) -> anyhow::Result<Transaction> {
-    let node = describe(name, runtime, data_dir, now);
+    let node = describe(machine, now);
     let status = node.status.clone();
     let mut transaction = Transaction::default();
-    let key = cronlet_object::Key::new(cronlet_object::Kind::Node, "", name);
+    let key = cronlet_object::Key::new(cronlet_object::Kind::Node, "", machine.name);
     let Some(old) = snapshot.get(&key) else {
         // A new object's status is its own subresource: it is set on what admission made of the rest.
         let admitted = admit::create(node.into(), &mut admit::Context { now, ids })?;
@@ -69,7 +79,7 @@ pub fn register(
     Ok(transaction)
 }
 
-fn describe(name: &str, runtime: &str, data_dir: &Path, now: Timestamp) -> Node {
+fn describe(Machine { name, runtime, data_dir }: Machine<'_>, now: Timestamp) -> Node {
     let capacity = capacity(data_dir);
     let labels = [
         ("kubernetes.io/hostname", name),

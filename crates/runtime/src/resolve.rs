@@ -3,7 +3,7 @@
 //! Pure: what is stored and what the node is go in, a specification and plans for volumes come out.
 
 mod calls;
-mod dns;
+pub(crate) mod dns;
 mod downward;
 mod environment;
 mod files;

@@ -5,7 +5,8 @@ use std::{collections::HashSet, fmt::Write, net::IpAddr};
 use cronlet_object::api;
 use k8s_openapi::api::core::v1::PodDNSConfig;
 
-use crate::limits;
+use super::NodeFacts;
+use crate::{limits, spec::Sandbox};
 
 /// What such a file says.
 #[derive(Debug, Default)]
@@ -42,18 +43,34 @@ impl Config {
         }
     }
 
-    /// Leaves out what comes twice, and what is more than resolvers take (the kubelet's rules).
-    fn cut(&mut self) {
+    /// Leaves out what comes twice, and what is more than resolvers take (the kubelet's rules). What was more, in the
+    /// kubelet's words.
+    fn cut(&mut self) -> Vec<String> {
         for list in [&mut self.servers, &mut self.searches] {
             let mut seen = HashSet::new();
             list.retain(|entry| seen.insert(entry.clone()));
         }
+        let (servers, searches) = (self.servers.len(), self.searches.len());
         self.servers.truncate(limits::DNS_SERVERS_MAX);
         self.searches.truncate(limits::DNS_SEARCHES_MAX);
         self.searches.retain(|search| search.len() <= limits::DNS_NAME_BYTES_MAX);
         while self.searches.join(" ").len() > limits::DNS_SEARCH_BYTES_MAX {
             self.searches.pop();
         }
+        let mut omitted = Vec::new();
+        if self.servers.len() < servers {
+            omitted.push(format!(
+                "Nameserver limits were exceeded, some nameservers have been omitted, the applied nameserver line is: {}",
+                self.servers.join(" ")
+            ));
+        }
+        if self.searches.len() < searches {
+            omitted.push(format!(
+                "Search Line limits were exceeded, some search paths have been omitted, the applied search line is: {}",
+                self.searches.join(" ")
+            ));
+        }
+        omitted
     }
 
     fn write(&self) -> String {
@@ -73,14 +90,30 @@ impl Config {
 }
 
 /// The node's file with the pod's additions, or these alone with `dnsPolicy: None`.
-pub(super) fn resolv_conf(of_node: &str, spec: &api::PodSpec) -> String {
+pub(super) fn resolv_conf(node: &NodeFacts, spec: &api::PodSpec, sandbox: &Sandbox) -> String {
+    let (config, _) = config(of_node(node, sandbox), spec);
+    config.write()
+}
+
+/// What is left out of it, to be told.
+pub(crate) fn omitted(node: &NodeFacts, spec: &api::PodSpec, sandbox: &Sandbox) -> Vec<String> {
+    config(of_node(node, sandbox), spec).1
+}
+
+/// The node's file as it counts for a pod.
+fn of_node<'a>(node: &'a NodeFacts, sandbox: &Sandbox) -> &'a str {
+    let is_elsewhere = sandbox.bridge.is_some() || sandbox.no_network;
+    if is_elsewhere { &node.resolv_conf_elsewhere } else { &node.resolv_conf }
+}
+
+fn config(of_node: &str, spec: &api::PodSpec) -> (Config, Vec<String>) {
     let mut config = match spec.dns_policy.as_deref() {
         Some("None") => Config::default(),
         _ => Config::read(of_node),
     };
     config.add(spec.dns_config.clone().unwrap_or_default());
-    config.cut();
-    config.write()
+    let omitted = config.cut();
+    (config, omitted)
 }
 
 /// The node's file for pods that are not in its network. A server on the node's loopback cannot be asked from there:
@@ -105,9 +138,29 @@ mod tests {
 
     use super::*;
 
-    fn of(config: &Value) -> String {
-        let spec = json!({ "containers": [], "dnsPolicy": "None", "dnsConfig": config });
-        resolv_conf("nameserver 10.0.0.1\n", &serde_json::from_value(spec).unwrap())
+    fn both(own: &Value) -> (String, Vec<String>) {
+        let spec = json!({ "containers": [], "dnsPolicy": "None", "dnsConfig": own });
+        let (config, omitted) = config("nameserver 10.0.0.1\n", &serde_json::from_value(spec).unwrap());
+        (config.write(), omitted)
+    }
+
+    fn of(own: &Value) -> String {
+        both(own).0
+    }
+
+    #[test]
+    fn what_is_left_out_is_told_in_the_kubelets_words() {
+        let (_, omitted) = both(&json!({ "nameservers": ["1.1.1.1", "2.2.2.2", "3.3.3.3", "4.4.4.4"] }));
+        let words = "Nameserver limits were exceeded, some nameservers have been omitted, the applied nameserver line \
+            is: 1.1.1.1 2.2.2.2 3.3.3.3";
+        assert_eq!(omitted, [words]);
+        let long = "x".repeat(254);
+        let (_, omitted) = both(&json!({ "searches": [long, "short"] }));
+        let words = "Search Line limits were exceeded, some search paths have been omitted, the applied search line is: \
+            short";
+        assert_eq!(omitted, [words]);
+        let (_, omitted) = both(&json!({ "nameservers": ["1.1.1.1", "1.1.1.1"], "searches": ["a", "a"] }));
+        assert!(omitted.is_empty(), "what comes twice is not missed");
     }
 
     #[test]

@@ -26,10 +26,8 @@ const FILES: [&str; 3] = ["hosts", "hostname", "resolv.conf"];
 pub(super) fn network(inputs: &Inputs<'_>, spec: &api::PodSpec, sandbox: &Sandbox) -> Volume {
     let uid = inputs.pod.metadata.uid.as_deref().unwrap_or_default();
     let hostname = environment::hostname(inputs, spec);
-    let is_elsewhere = sandbox.bridge.is_some() || sandbox.no_network;
-    let node = inputs.node;
-    let of_node = if is_elsewhere { &node.resolv_conf_elsewhere } else { &node.resolv_conf };
-    let texts = [hosts(inputs, spec, sandbox), format!("{hostname}\n"), dns::resolv_conf(of_node, spec)];
+    let resolv_conf = dns::resolv_conf(inputs.node, spec, sandbox);
+    let texts = [hosts(inputs, spec, sandbox), format!("{hostname}\n"), resolv_conf];
     let file = |(name, text): (&str, String)| FileEntry {
         path: name.to_owned(),
         data: text.into_bytes(),

@@ -32,7 +32,13 @@ pub(crate) fn fields(spec: &api::PodSpec, sandbox: &Sandbox) -> Vec<String> {
     fields.extend(of_pod.into_iter().filter(|(_, is_set)| *is_set).map(|(field, _)| field.to_owned()));
     for (_, container) in roles(spec) {
         let own = container.security_context.clone().unwrap_or_default();
+        let mut ports = container.ports.iter().flatten();
         let of_container = [
+            (
+                "ports.hostPort (the pod has no network of its own)",
+                sandbox.bridge.is_none()
+                    && ports.any(|port| port.host_port.is_some_and(|on_host| on_host != port.container_port)),
+            ),
             ("securityContext.appArmorProfile", own.app_armor_profile.is_some()),
             ("securityContext.procMount", own.proc_mount.is_some_and(|mount| mount != "Default")),
             ("securityContext.seLinuxOptions", own.se_linux_options.is_some()),
@@ -60,7 +66,7 @@ mod tests {
     #[test]
     fn what_is_not_done_is_named() {
         let container = json!({
-            "name": "c", "image": "app",
+            "name": "c", "image": "app", "ports": [{ "containerPort": 80, "hostPort": 8080 }],
             "securityContext": { "procMount": "Unmasked", "seccompProfile": { "type": "Localhost" } },
         });
         let named = of(json!({
@@ -71,6 +77,7 @@ mod tests {
             [
                 "spec.hostUsers",
                 "spec.shareProcessNamespace (the node must be root for that)",
+                "ports.hostPort (the pod has no network of its own) of container c",
                 "securityContext.procMount of container c",
                 "securityContext.seccompProfile of container c",
             ]
@@ -80,7 +87,7 @@ mod tests {
     #[test]
     fn what_is_as_it_would_be_anyway_is_not() {
         let container = json!({
-            "name": "c", "image": "app",
+            "name": "c", "image": "app", "ports": [{ "containerPort": 80, "hostPort": 80 }, { "containerPort": 81 }],
             "securityContext": { "procMount": "Default", "seccompProfile": { "type": "RuntimeDefault" } },
             "volumeMounts": [{ "name": "v", "mountPath": "/v", "recursiveReadOnly": "Disabled" }],
         });

@@ -385,6 +385,10 @@ impl Pod {
         let state = State::replay(&spec, &journal.read().map_err(failed)?);
         self.link = Some(start_shim(site, None)?);
         self.news.begin(pod, &spec, &state);
+        if let (spec::Handler::Oci, Some(wanted)) = (spec.handler, &pod.spec) {
+            let omitted = resolve::dns::omitted(&site.shared.facts, wanted, &spec.sandbox);
+            omitted.into_iter().for_each(|what| self.news.tell_fault("DNSConfigForming", what));
+        }
         self.run = Some(Run { spec, state, journal, progress: false });
         Ok(())
     }

@@ -269,8 +269,10 @@ fn a_pod_whose_object_is_gone_is_removed() {
 fn a_pod_whose_files_are_gone_does_not_run_twice() {
     let dir = tempfile::tempdir().unwrap();
     let marker = dir.path().join("marker");
-    let script = format!("echo run >> {}; exec sleep 1000", marker.display());
+    let script = format!("echo run >> {}; echo ready; exec sleep 1000", marker.display());
     let pod = orphan(dir.path(), pod("p", &script, json!({})));
+    // Killed before its first line it would leave no trace.
+    adopt(dir.path(), &pod).follow_until("p", "ready");
     let shim = shim_of(dir.path(), "p");
     kill_process(shim, Signal::KILL).unwrap();
     std::fs::remove_dir_all(dir.path().join("data/pods/uid-p")).unwrap();

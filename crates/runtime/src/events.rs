@@ -287,20 +287,16 @@ fn killing(
 ) -> Option<ReportedEvent> {
     let name = &container.name;
     let (old, new) = both(name, old, new)?;
-    let changed = || {
-        let message = format!("Container {name} definition changed, will be restarted");
-        Some(note(EventType::Normal, "Killing", message))
-    };
-    // The next attempt may have begun since.
-    let attempt = |attempt: &state::Attempt| attempt.number;
-    let replaced = new.previous.as_ref().filter(|previous| previous.health.changed);
-    if old.killing.is_none()
-        && replaced.is_some()
-        && replaced.map(attempt) == old.current.as_ref().map(attempt)
-    {
-        return changed();
+    // Of what was told already, nothing is told again.
+    if old.killing.is_some() || old.condemned().is_some() {
+        return None;
     }
-    if old.killing.is_some() || new.killing.is_none() {
+    // The next attempt may have begun since.
+    let seen = old.current.as_ref().map(|attempt| attempt.number);
+    let attempts = [&new.current, &new.previous].into_iter().flatten();
+    let unseen = attempts.filter(|attempt| seen.is_none_or(|seen| attempt.number >= seen));
+    let condemned = unseen.into_iter().find_map(|attempt| attempt.health.condemned());
+    if condemned.is_none() && new.killing.is_none() {
         return None;
     }
     let of_pod = pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());
@@ -310,11 +306,11 @@ fn killing(
         own.and_then(|own| own.restart_policy_rules.as_ref()).is_some_and(|rules| !rules.is_empty());
     let again = of_container.or(of_pod) != Some("Never") || has_rules;
     let again = if again { ", will be restarted" } else { "" };
-    let message = match new.condemned() {
+    let message = match condemned {
         None => format!("Stopping container {name}"),
         Some(Condemned::PostStart) => "FailedPostStartHook".to_owned(),
         // Whatever its policy is.
-        Some(Condemned::Changed) => return changed(),
+        Some(Condemned::Changed) => format!("Container {name} definition changed, will be restarted"),
         Some(Condemned::Probe(ProbeKind::Startup)) => format!("Container {name} failed startup probe{again}"),
         Some(Condemned::Probe(_)) => format!("Container {name} failed liveness probe{again}"),
     };

@@ -199,3 +199,56 @@ fn an_image_that_cannot_be_had_is_told_as_the_kubelet_does() {
         [("InspectFailed", "it is no name".to_owned()), error("InvalidImageName")]
     );
 }
+
+/// What is told of a container's end between two of its states: the attempts that there are with what they are condemned
+/// for, the latest first, and whether it is being ended.
+fn told_of_killing(
+    old: &[(u32, Option<ProbeKind>)],
+    new: &[(u32, Option<ProbeKind>)],
+    killing: bool,
+) -> Option<String> {
+    let attempt = |(number, condemned): &(u32, Option<ProbeKind>)| {
+        let failed = |kind| (*condemned == Some(kind)).then_some(false);
+        let (startup, liveness) = (failed(ProbeKind::Startup), failed(ProbeKind::Liveness));
+        let health = Health { startup, liveness, ..Health::default() };
+        let started = jiff::Timestamp::UNIX_EPOCH;
+        state::Attempt { number: *number, process: None, started, exit: None, health }
+    };
+    let told = serde_json::json!({ "path": "/x", "required": false, "fallback_to_logs": false });
+    let spec: crate::spec::Pod = serde_json::from_value(serde_json::json!({
+        "version": 1, "handler": "process", "namespace": "ns", "name": "p", "uid": "u", "restart_policy": "Always",
+        "grace_seconds": 30, "log_dir": "/l", "log_links_dir": "/l", "memory_volumes": [],
+        "containers": [{
+            "name": "c", "role": "regular", "argv": ["true"], "env": [], "cwd": "/", "no_new_privileges": false,
+            "mounts": [], "termination_message": told,
+        }],
+    }))
+    .unwrap();
+    let of = |attempts: &[(u32, Option<ProbeKind>)]| {
+        let mut state = State::new(&spec);
+        let mut attempts = attempts.iter().map(attempt);
+        (state.containers[0].current, state.containers[0].previous) = (attempts.next(), attempts.next());
+        state
+    };
+    let mut now = of(new);
+    let until = jiff::Timestamp::UNIX_EPOCH;
+    now.containers[0].killing = killing.then_some(state::Killing { until, firm: false });
+    let status = container(Some("1"), running());
+    super::killing(&api::Pod::default(), &status, Some(&of(old)), Some(&now)).map(|event| event.message)
+}
+
+#[test]
+fn why_a_container_is_ended_is_told_once_also_if_it_runs_again_by_then() {
+    let liveness = Some(ProbeKind::Liveness);
+    let failed = Some("Container c failed liveness probe, will be restarted".to_owned());
+    assert_eq!(told_of_killing(&[(0, None)], &[(0, liveness)], true), failed);
+    assert_eq!(told_of_killing(&[(0, None)], &[(1, None), (0, liveness)], false), failed);
+    assert_eq!(told_of_killing(&[(0, liveness)], &[(0, liveness)], true), None);
+    assert_eq!(told_of_killing(&[(0, liveness)], &[(1, None), (0, liveness)], false), None);
+    assert_eq!(told_of_killing(&[(1, None), (0, liveness)], &[(1, None), (0, liveness)], false), None);
+    assert_eq!(told_of_killing(&[(0, None)], &[(0, None)], true).as_deref(), Some("Stopping container c"));
+    assert_eq!(told_of_killing(&[(0, None)], &[(1, None), (0, None)], false), None);
+    let startup = "Container c failed startup probe, will be restarted";
+    let both = told_of_killing(&[(0, None)], &[(0, Some(ProbeKind::Startup))], true);
+    assert_eq!(both.as_deref(), Some(startup));
+}

@@ -2,7 +2,7 @@
 
 use crate::{
     Key, Kind, Snapshot,
-    api::{PersistentVolume, PersistentVolumeClaim, StorageClass},
+    api::{ObjectMeta, PersistentVolume, PersistentVolumeClaim, StorageClass},
 };
 
 /// The storage class that a node has from its first start on; claims that name no class get it as long as it is the
@@ -29,6 +29,16 @@ pub const READ_WRITE_ONCE_POD: &str = "ReadWriteOncePod";
 
 /// The access mode in which a volume can only be read.
 pub const READ_ONLY_MANY: &str = "ReadOnlyMany";
+
+/// The older way to name the class of a claim or a volume.
+const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
+
+/// The class of a claim or a volume whose specification names `class`; empty if it is to have none. The older annotation
+/// outranks the field (upstream's rule).
+pub fn class_of<'a>(metadata: &'a ObjectMeta, class: Option<&'a String>) -> Option<&'a str> {
+    let before = metadata.annotations.as_ref().and_then(|all| all.get(CLASS_ANNOTATION));
+    before.or(class).map(String::as_str)
+}
 
 /// The volume that is provisioned for a claim: Kubernetes' provisioners use the same name.
 pub fn volume_name(claim_uid: &str) -> String {

@@ -4,12 +4,9 @@ use cronlet_object::{
     Ids, Key, Kind, Snapshot, Write,
     admit::{self, Admitted},
     api::{ObjectMeta, PersistentVolumeClaim, StorageClass},
-    claim::{DEFAULT_CLASS, PROVISIONER, STORAGE_CLASS, STORAGE_CLASS_BEFORE, is_default_class},
+    claim::{DEFAULT_CLASS, PROVISIONER, STORAGE_CLASS, STORAGE_CLASS_BEFORE, class_of, is_default_class},
 };
 use jiff::Timestamp;
-
-/// The older way to name the class of a claim.
-const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 
 /// The annotation of the namespace `kube-system` that says that the node's class has been made: who deletes the class
 /// does not find it again.
@@ -17,9 +14,7 @@ pub const MADE: &str = "cronlet.dev/storage-class";
 
 /// The class that a claim names, which is empty if it wants none.
 pub(crate) fn name(claim: &PersistentVolumeClaim) -> Option<&str> {
-    let annotations = claim.metadata.annotations.as_ref();
-    let own = claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_ref());
-    annotations.and_then(|all| all.get(CLASS_ANNOTATION)).or(own).map(String::as_str)
+    class_of(&claim.metadata, claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_ref()))
 }
 
 /// The class of claims that name none: the youngest that is marked, of several as young the first by name (upstream's

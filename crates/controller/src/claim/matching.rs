@@ -5,6 +5,7 @@ use std::sync::Arc;
 use cronlet_object::{
     Kind, Object, Snapshot, Write,
     api::{LabelSelector, ObjectReference, PersistentVolume, PersistentVolumeClaim, Time},
+    claim::class_of,
     deletion::replace,
     quantity::Quantity,
     selector::Selector,
@@ -42,7 +43,7 @@ pub(crate) fn fits(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> 
 pub(crate) fn mismatch(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> Option<&'static str> {
     let (has, wants) = (volume.spec.clone().unwrap_or_default(), claim.spec.clone().unwrap_or_default());
     let mode = |mode: &Option<String>| mode.as_deref().unwrap_or("Filesystem").to_owned();
-    let class = has.storage_class_name.as_deref().unwrap_or_default();
+    let class = class_of(&volume.metadata, has.storage_class_name.as_ref()).unwrap_or_default();
     let modes = has.access_modes.unwrap_or_default();
     if capacity(volume) < requested(claim) {
         Some("requested PV is too small")

@@ -282,6 +282,22 @@ fn a_volume_that_is_asked_for_must_fit() {
 }
 
 #[test]
+fn a_volume_may_name_its_class_in_the_older_way() {
+    let mut world = world();
+    world.put_json::<PersistentVolume>(json!({
+        "metadata": {"name": "mine", "annotations": {"volume.beta.kubernetes.io/storage-class": "older"}},
+        "spec": {
+            "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/srv"},
+            "persistentVolumeReclaimPolicy": "Retain",
+        },
+        "status": {"phase": "Pending"},
+    }));
+    let key = claim(&mut world, &json!({"storageClassName": "older"}));
+    world.settle_all();
+    assert_eq!(volume_of_claim(&world, &key).as_deref(), Some("mine"));
+}
+
+#[test]
 fn claims_of_older_nodes_get_the_volumes_that_they_have() {
     let mut world = world();
     let key = world.put_json::<PersistentVolumeClaim>(json!({

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     FieldErrors, Path,
     api::PersistentVolume,
+    claim::class_of,
     table::{self, Column, Row},
     validate::{
         equal, immutable,
@@ -24,7 +25,6 @@ use k8s_openapi::api::core::v1::{PersistentVolumeSpec, PersistentVolumeStatus};
 const RECLAIM_POLICIES: [&str; 3] = ["Delete", "Recycle", "Retain"];
 const VOLUME_MODES: [&str; 2] = ["Block", "Filesystem"];
 const PENDING: &str = "Pending";
-const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 const RECYCLE_WARNING: &str = "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, \
     the recommended approach is to use dynamic provisioning.";
 
@@ -104,9 +104,7 @@ impl Rules for PersistentVolume {
             format!("{}/{}", part(&claim.namespace), part(&claim.name))
         });
         let capacity = spec.capacity.as_ref().and_then(|capacity| capacity.get("storage"));
-        let annotations = self.metadata.annotations.as_ref();
-        let class = annotations.and_then(|annotations| annotations.get(CLASS_ANNOTATION));
-        let class = class.or(spec.storage_class_name.as_ref()).map_or("", String::as_str);
+        let class = class_of(&self.metadata, spec.storage_class_name.as_ref()).unwrap_or_default();
         Row::of([
             table::name(&self.metadata),
             capacity.map_or("", |amount| amount.0.as_str()).into(),

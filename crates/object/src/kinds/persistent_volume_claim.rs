@@ -6,6 +6,7 @@ use super::Rules;
 use crate::{
     FieldErrors, Path,
     api::PersistentVolumeClaim,
+    claim::class_of,
     quantity::Quantity,
     table::{self, Column, Row},
     validate::{
@@ -25,7 +26,6 @@ const ACCESS_MODES: [(&str, &str); 4] = [
 ];
 /// The order in which the table lists access modes.
 const SHOWN_MODES: [&str; 4] = ["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"];
-const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 const PENDING: &str = "Pending";
 const BOUND: &str = "Bound";
 
@@ -108,9 +108,7 @@ impl Rules for PersistentVolumeClaim {
         let volume = spec.volume_name.as_deref().unwrap_or_default();
         let bound = status.filter(|_| !volume.is_empty());
         let capacity = bound.and_then(|status| status.capacity.as_ref()?.get("storage"));
-        let annotations = self.metadata.annotations.as_ref();
-        let class = annotations.and_then(|annotations| annotations.get(CLASS_ANNOTATION));
-        let class = class.or(spec.storage_class_name.as_ref()).map_or("", String::as_str);
+        let class = class_of(&self.metadata, spec.storage_class_name.as_ref()).unwrap_or_default();
         Row::of([
             table::name(&self.metadata),
             phase.into(),

@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::{self, Read},
     os::unix::fs::{FileExt, MetadataExt},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use bytes::Bytes;
@@ -36,9 +36,12 @@ struct Current {
 }
 
 impl Current {
-    fn of(file: File) -> io::Result<Self> {
-        let inode = file.metadata()?.ino();
-        Ok(Current { file, inode })
+    /// Opens a file; nothing if it was rotated or removed since it was listed.
+    fn open(path: &Path) -> io::Result<Option<Self>> {
+        match files::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            opened => opened.map(|(file, inode)| Some(Current { file, inode })),
+        }
     }
 }
 
@@ -132,10 +135,9 @@ impl Reader {
 
 fn open_first(files: &[PathBuf]) -> io::Result<Option<Current>> {
     for path in files {
-        match File::open(path) {
-            // Rotated or removed since it was listed: the files after it are newer.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            file => return Current::of(file?).map(Some),
+        // The files after one that is gone are newer.
+        if let Some(current) = Current::open(path)? {
+            return Ok(Some(current));
         }
     }
     Ok(None)
@@ -146,12 +148,8 @@ fn seek_tail(files: &[PathBuf], lines: u64) -> io::Result<Option<Current>> {
     let mut tail = Tail { lines, in_line: false };
     let mut oldest = None;
     for path in files.iter().rev() {
-        let file = match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            file => file?,
-        };
-        let start = tail.search(&file)?;
-        let current = Current::of(file)?;
+        let Some(current) = Current::open(path)? else { continue };
+        let start = tail.search(&current.file)?;
         if let Some(start) = start {
             io::Seek::seek(&mut &current.file, io::SeekFrom::Start(start))?;
             return Ok(Some(current));

@@ -1,7 +1,11 @@
 //! One pod, as the server sees it. It is looked at whenever something may have changed, and each look does whatever
 //! is missing: the same steps serve a pod that is new, one that an earlier server started, and one whose shim died.
 
-use std::{io, path::Path, sync::Arc};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use cronlet_object::{Object, Snapshot, api};
 use jiff::Timestamp;
@@ -14,6 +18,7 @@ use super::{
 };
 use crate::{
     journal::{self, Event},
+    logs::files,
     processes,
     pulls::Pulls,
     resolve::{self, Blocked, Inputs, Resolved},
@@ -61,6 +66,8 @@ pub(super) struct Pod {
     change_blocked: Option<String>,
     /// Whether it was not started and will not be.
     never_started: bool,
+    /// Log files of containers that have ended, which are still to be compressed.
+    uncompressed: Vec<PathBuf>,
     news: News,
 }
 
@@ -103,7 +110,17 @@ impl Pod {
         if happened || wanted.snapshot.is_some() || wanted.stop || self.waits() {
             self.attend(site, wanted);
         }
+        self.compress_log(site);
         Outcome::Known
+    }
+
+    /// Compresses one log file. Others are left for later looks, so that other pods do not wait for long.
+    fn compress_log(&mut self, site: Site<'_>) {
+        let Some(path) = self.uncompressed.pop() else { return };
+        if let Err(error) = files::compress(&path) {
+            tracing::warn!(path = %path.display(), %error, "a log cannot be compressed");
+        }
+        site.shared.queue.wake(site.uid);
     }
 
     /// Brings the pod to where its object says it should be, and tells where it is.
@@ -206,8 +223,14 @@ impl Pod {
                     run.progress |= happened;
                     for record in &records {
                         run.state.apply(record);
-                        if let Event::Respecified(container) = &record.event {
-                            run.spec.respecify(container);
+                        match &record.event {
+                            Event::Respecified(container) => run.spec.respecify(container),
+                            Event::Exited { container, attempt, .. } => {
+                                let rotated =
+                                    files::uncompressed(&run.spec.log_dir.join(container), *attempt);
+                                self.uncompressed.extend(rotated.unwrap_or_default());
+                            }
+                            _ => {}
                         }
                     }
                 }

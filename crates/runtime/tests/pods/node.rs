@@ -20,6 +20,10 @@ use cronlet_runtime::{
 };
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    fs::inotify::{self, CreateFlags, WatchFlags},
+};
 use serde_json::{Value, json};
 
 /// How long to wait for what must happen. Reached only if it does not.
@@ -202,6 +206,25 @@ async fn read_within(
         }
     }
     log
+}
+
+/// Waits until the files in a directory are as wanted, which nobody reports.
+pub fn wait_for_files(dir: &Path, wanted: impl Fn(&[String]) -> bool) -> Vec<String> {
+    let changes = inotify::init(CreateFlags::CLOEXEC).unwrap();
+    inotify::add_watch(&changes, dir, WatchFlags::MOVED_TO | WatchFlags::DELETE).unwrap();
+    loop {
+        let entries = std::fs::read_dir(dir).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        if wanted(&names) {
+            return names;
+        }
+        let patience = PATIENCE.try_into().unwrap();
+        let ready = poll(&mut [PollFd::new(&changes, PollFlags::IN)], Some(&patience)).unwrap();
+        assert_eq!(ready, 1, "the files stay as they are: {names:?}");
+        rustix::io::read(&changes, &mut [0; 4096]).unwrap();
+    }
 }
 
 fn key(name: &str) -> Key {

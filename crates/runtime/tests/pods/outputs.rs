@@ -6,7 +6,7 @@ use cronlet_runtime::logs::{LogError, LogOptions};
 use jiff::SignedDuration;
 use serde_json::json;
 
-use crate::node::{Node, container, exit_code, is_running, pod, read, shell, state};
+use crate::node::{Node, container, exit_code, is_running, pod, read, shell, state, wait_for_files};
 
 crate::tests![
     ten_thousand_lines_arrive_whole_and_in_order,
@@ -16,6 +16,7 @@ crate::tests![
     a_followed_log_ends_with_its_container,
     parts_of_a_log_can_be_asked_for,
     the_log_of_the_attempt_before_is_kept,
+    what_was_rotated_is_compressed_when_the_container_has_ended,
     the_last_message_is_reported,
     the_end_of_the_log_stands_in_for_the_last_message,
     the_environment_is_the_containers_alone,
@@ -120,6 +121,25 @@ fn the_log_of_the_attempt_before_is_kept() {
 
 fn message_of(node: &mut Node, name: &str) -> Option<String> {
     state(&node.end(name)).terminated.unwrap().message
+}
+
+fn what_was_rotated_is_compressed_when_the_container_has_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = Node::new(dir.path());
+    // With the time in front of each line, three files are full.
+    node.create(&pod("p", "seq -f %01000.0f 1 34000", json!({})));
+    node.end("p");
+    let logs = dir.path().join("log/pods/default_p_uid-p/c");
+    // The name of the current file sorts before those of what was rotated.
+    let compressed = |names: &[String]| names.iter().map(|name| name.ends_with(".gz")).collect::<Vec<_>>();
+    wait_for_files(&logs, |names| compressed(names) == [false, true, true, false]);
+    assert!(
+        node.log("p").lines().map(|line| line.parse::<i32>().unwrap()).eq(1..=34_000),
+        "lines are missing"
+    );
+    let options = LogOptions { tail_lines: Some(30_000), ..LogOptions::default() };
+    let tail = read(&node.runtime.logs(), &node.source("p", "c"), options, |_| true);
+    assert!(tail.lines().map(|line| line.parse::<i32>().unwrap()).eq(4_001..=34_000), "the tail is another");
 }
 
 fn the_last_message_is_reported() {

@@ -16,6 +16,10 @@ fn read_all(dir: &std::path::Path, options: &LogOptions) -> Vec<u8> {
     all
 }
 
+fn compress_all(dir: &std::path::Path) {
+    files::uncompressed(dir, 0).unwrap().iter().for_each(|path| files::compress(path).unwrap());
+}
+
 fn text(dir: &std::path::Path) -> String {
     fs::read_to_string(dir.join("0.log")).unwrap()
 }
@@ -58,6 +62,7 @@ fn files_are_rotated_at_their_limit_and_the_oldest_removed() {
     let expected = ["12", "13", "14", "15"].map(|second| format!("0.log.20260301-0905{second}"));
     assert_eq!(names[..4], expected);
     assert_eq!(names[4], "0.log");
+    compress_all(dir.path());
     let log = String::from_utf8(read_all(dir.path(), &LogOptions::default())).unwrap();
     let firsts: Vec<_> = log.lines().map(|line| &line[..6]).collect();
     assert_eq!(firsts, ["line 5", "line 6", "line 7", "line 8", "line 9"]);
@@ -167,6 +172,7 @@ proptest! {
             let (piece, after) = rest.split_at(rest.len().min(*pieces.next().unwrap()));
             writer.write(&mut lines, piece);
             rest = after;
+            compress_all(dir.path());
             while let Some(part) = reader.read().unwrap() {
                 found.extend_from_slice(&part);
             }
@@ -189,6 +195,7 @@ proptest! {
             writer.write(&mut lines, piece);
         }
         writer.finish(&mut lines);
+        compress_all(dir.path());
         prop_assume!(files::list(dir.path(), 0).unwrap().len() < limits::LOG_FILES_MAX);
         let all: Vec<&[u8]> = output.split_inclusive(|&b| b == b'\n').collect();
         let expected = all[all.len().saturating_sub(count)..].concat();

@@ -8,7 +8,7 @@ use cronlet_object::{
     claim::{is_bound, is_own_volume, volume_of},
 };
 
-use crate::{Controller, cronjob, event_expiry, garbage, job, namespace, pod_start, scheduler};
+use crate::{Controller, claim, cronjob, event_expiry, garbage, job, namespace, pod_start, scheduler};
 
 /// What has to be looked at because of `change`, which `snapshot` includes. Each pair appears once.
 ///
@@ -24,6 +24,9 @@ pub fn affected(change: &Change, snapshot: &Snapshot) -> Vec<(Controller, Key)> 
             found.push((Controller::Claim, key.clone()));
             found.extend(waiting_pods(snapshot.list_namespace(Kind::Pod, object.namespace())));
             found.extend(volumes_of(change).map(|key| (Controller::Volume, key)));
+            if change.new.is_none() {
+                found.extend(controllers(change, Kind::Pod).map(|key| (Controller::EphemeralClaim, key)));
+            }
         }
         Kind::PersistentVolume | Kind::StorageClass => found.extend(after_storage(change, snapshot)),
         Kind::CronJob if !cronjob::is_own_start(change, snapshot) => {
@@ -43,6 +46,8 @@ pub fn affected(change: &Change, snapshot: &Snapshot) -> Vec<(Controller, Key)> 
             if let Some(pod) = &change.new {
                 // A timer from its creation on; what it waits for is looked at when that has come.
                 found.extend(change.old.is_none().then(|| (Controller::PodStart, key.clone())));
+                let is_new = change.old.is_none() && claim::ephemeral::concerns(pod);
+                found.extend(is_new.then(|| (Controller::EphemeralClaim, key.clone())));
                 found.extend(job::adopters(snapshot, pod).into_iter().map(|key| (Controller::Job, key)));
                 found.extend(is_left_alone(pod, snapshot).then(|| (Controller::JobPod, key.clone())));
             }
@@ -76,6 +81,9 @@ pub fn all(snapshot: &Snapshot) -> impl Iterator<Item = (Controller, Key)> {
             Kind::PersistentVolume => &[Controller::Volume],
             Kind::CronJob => &[Controller::CronJob],
             Kind::Job => &[Controller::Job, Controller::Ttl],
+            Kind::Pod if claim::ephemeral::concerns(object) => {
+                &[Controller::JobPod, Controller::PodStart, Controller::EphemeralClaim, Controller::Scheduler]
+            }
             Kind::Pod => &[Controller::JobPod, Controller::PodStart, Controller::Scheduler],
             _ => &[],
         };
@@ -119,7 +127,8 @@ fn after_use(change: &Change, snapshot: &Snapshot) -> Vec<(Controller, Key)> {
     let claims = snapshot.list_namespace(Kind::PersistentVolumeClaim, pod.namespace());
     let ending = claims.filter(|claim| claim.meta().deleted.is_some());
     let mut found: Vec<_> = ending.map(|claim| (Controller::Claim, claim.key().clone())).collect();
-    if pod.json().contains("persistentVolumeClaim") && has_ended(change) {
+    let has_claims = pod.json().contains("\"persistentVolumeClaim\"") || claim::ephemeral::concerns(pod);
+    if has_claims && has_ended(change) {
         found.extend(waiting_pods(snapshot.list_namespace(Kind::Pod, pod.namespace())));
     }
     found

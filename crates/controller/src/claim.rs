@@ -2,6 +2,7 @@
 //! them. The rules and words are those of upstream's volume controller.
 
 pub mod class;
+pub mod ephemeral;
 pub(crate) mod matching;
 mod provision;
 
@@ -10,11 +11,11 @@ use std::{borrow::Cow, sync::Arc};
 use cronlet_object::{
     Ids, Key, Kind, Object, Snapshot,
     api::{ObjectReference, PersistentVolume, PersistentVolumeClaim, StorageClass},
-    claim::{STORAGE_PROVISIONER, is_bound, volume_name, volume_of},
+    claim::{PROVISIONER, STORAGE_PROVISIONER, ephemeral_name, is_bound, volume_name, volume_of},
     deletion::replace,
     event::{self, Note, Recorder},
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 use self::matching::{Fit, bind};
 use crate::{Plan, View};
@@ -113,7 +114,13 @@ impl Turn<'_> {
         let typed = volume.decode::<PersistentVolume>();
         let claimed = typed.spec.and_then(|spec| spec.claim_ref);
         if claimed.is_none_or(|claimed| claimed.uid.as_ref() == Some(&uid)) {
+            let capacity =
+                |claim: &PersistentVolumeClaim| claim.status.clone().and_then(|status| status.capacity);
+            let before = capacity(&self.claim);
             self.bind_to(&volume);
+            if before.is_some() && capacity(&self.claim) != before {
+                self.tell(PROVISIONER, &Note::normal("VolumeResizeSuccessful", "Resize volume succeeded"));
+            }
         } else {
             let message = "Two claims are bound to the same volume, this one is bound incorrectly";
             self.lose("ClaimMisbound", message);
@@ -209,7 +216,20 @@ struct SpecGlance<'a> {
 #[serde(rename_all = "camelCase")]
 struct VolumeGlance<'a> {
     #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow)]
     persistent_volume_claim: Option<SourceGlance<'a>>,
+    ephemeral: Option<IgnoredAny>,
+}
+
+impl VolumeGlance<'_> {
+    /// Whether the volume is a claim of that name.
+    fn is(&self, claim: &str, pod: &str) -> bool {
+        match &self.persistent_volume_claim {
+            Some(source) => source.claim_name == claim,
+            None => self.ephemeral.is_some() && ephemeral_name(pod, &self.name) == claim,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -236,8 +256,8 @@ pub(crate) fn users<'a>(claim: &'a Object, snapshot: &'a Snapshot) -> impl Itera
     snapshot.list_namespace(Kind::Pod, claim.namespace()).filter(|pod| {
         let Ok(PodGlance { spec, status }) = serde_json::from_str(pod.json()) else { return false };
         let finished = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
-        let sources = spec.volumes.iter().filter_map(|volume| volume.persistent_volume_claim.as_ref());
-        spec.node_name.is_some() && !finished && sources.into_iter().any(|s| s.claim_name == claim.name())
+        let uses = |volume: &VolumeGlance<'_>| volume.is(claim.name(), pod.name());
+        spec.node_name.is_some() && !finished && spec.volumes.iter().any(uses)
     })
 }
 

@@ -73,6 +73,8 @@ pub enum Controller {
     JobPod,
     /// Tells of pods that do not start, and gives them up in time: [`pod_start`].
     PodStart,
+    /// Makes the claims of pods' ephemeral volumes: [`claim::ephemeral`].
+    EphemeralClaim,
     /// Binds claims to volumes: [`claim`].
     Claim,
     /// Frees volumes whose claims are gone: [`volume`].
@@ -97,6 +99,7 @@ impl Controller {
             Controller::Job => job::reconcile,
             Controller::JobPod => job::reconcile_pod,
             Controller::PodStart => pod_start::reconcile,
+            Controller::EphemeralClaim => claim::ephemeral::reconcile,
             Controller::Claim => claim::reconcile,
             Controller::Volume => volume::reconcile,
             Controller::Scheduler => scheduler::reconcile,

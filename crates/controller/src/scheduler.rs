@@ -111,7 +111,7 @@ fn judge(view: &View, node_name: &str, pod: &Pod, namespace: &str, found: &mut F
     for claim in fit::claims(pod) {
         let stored =
             view.snapshot.get(&Key::new(Kind::PersistentVolumeClaim, namespace, claim.name.as_ref()));
-        let stored = fit::check_claim(&claim, stored.map(AsRef::as_ref), view.snapshot)
+        let stored = fit::check_claim(&claim, pod, stored.map(AsRef::as_ref), view.snapshot)
             .map_err(|problem| unavailable(&problem))?;
         claims.push(stored);
     }

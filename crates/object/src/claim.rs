@@ -1,8 +1,11 @@
 //! How a claim for storage becomes a directory: the rules that the controllers and the runtime share.
 
+use std::borrow::Cow;
+
 use crate::{
-    Key, Kind, Snapshot,
-    api::{ObjectMeta, PersistentVolume, PersistentVolumeClaim, StorageClass},
+    ApiError, Key, Kind, Object, Snapshot,
+    api::{ObjectMeta, PersistentVolume, PersistentVolumeClaim, StorageClass, Volume},
+    quantity::Quantity,
 };
 
 /// The storage class that a node has from its first start on; claims that name no class get it as long as it is the
@@ -65,6 +68,71 @@ pub fn directory_to_remove(volume: &PersistentVolume) -> Option<&str> {
     (is_own_volume(volume) && policy == "Delete").then_some(name)
 }
 
+/// The name of the claim that a pod's volume is, if it is one: the one that it names, or the one that is made for the pod
+/// from a template in it.
+pub fn name_in_pod<'a>(volume: &'a Volume, pod_name: &str) -> Option<Cow<'a, str>> {
+    if let Some(source) = &volume.persistent_volume_claim {
+        return Some(Cow::from(&source.claim_name));
+    }
+    volume.ephemeral.as_ref().map(|_| Cow::from(ephemeral_name(pod_name, &volume.name)))
+}
+
+/// The name of the claim that is made for a pod's ephemeral volume.
+pub fn ephemeral_name(pod_name: &str, volume: &str) -> String {
+    format!("{pod_name}-{volume}")
+}
+
+/// Whether a claim was made for a pod: nobody else's may be used as its ephemeral volume.
+///
+/// # Errors
+/// If it is somebody else's, in upstream's words.
+pub fn check_made_for(claim: &Object, pod: &ObjectMeta) -> Result<(), String> {
+    let owner = claim.meta().controller().map(|owner| &*owner.uid);
+    if owner.is_some() && owner == pod.uid.as_deref() {
+        return Ok(());
+    }
+    let name = pod.name.as_deref().unwrap_or_default();
+    let namespace = claim.namespace();
+    let claim = claim.name();
+    Err(format!("PVC {namespace}/{claim} was not created for pod {namespace}/{name} (pod is not owner)"))
+}
+
+/// Whether a claim may be changed in this way: if it is to be larger, it must be bound, and its class must allow it
+/// (upstream's admission plugin `PersistentVolumeClaimResize`).
+///
+/// # Errors
+/// 403 if it may not grow.
+pub fn check_growth(
+    old: &PersistentVolumeClaim,
+    new: &PersistentVolumeClaim,
+    snapshot: &Snapshot,
+) -> Result<(), ApiError> {
+    if requested(new) <= requested(old) {
+        return Ok(());
+    }
+    let name = old.metadata.name.as_deref().unwrap_or_default();
+    let forbidden = |why| Err(ApiError::forbidden(Kind::PersistentVolumeClaim, name, why));
+    if !is_bound(old) {
+        return forbidden("Only bound persistent volume claims can be expanded");
+    }
+    let class = class_of(&old.metadata, old.spec.as_ref().and_then(|spec| spec.storage_class_name.as_ref()));
+    let class = class.and_then(|class| snapshot.decode::<StorageClass>("", class));
+    if class.and_then(|class| class.allow_volume_expansion) == Some(true) {
+        return Ok(());
+    }
+    forbidden(
+        "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must \
+         support resize",
+    )
+}
+
+/// How much storage a claim asks for.
+pub fn requested(claim: &PersistentVolumeClaim) -> Quantity {
+    let resources = claim.spec.as_ref().and_then(|spec| spec.resources.as_ref());
+    let requests = resources.and_then(|resources| resources.requests.as_ref());
+    requests.and_then(|all| all.get("storage")?.0.parse().ok()).unwrap_or(Quantity::ZERO)
+}
+
 /// Whether a claim is bound to a volume.
 pub fn is_bound(claim: &PersistentVolumeClaim) -> bool {
     claim.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Bound"))
@@ -88,6 +156,8 @@ pub fn directory_without_volume(claim: &PersistentVolumeClaim, snapshot: &Snapsh
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+
+    use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
     use super::*;
     use crate::Draft;
@@ -121,6 +191,32 @@ mod tests {
         assert_eq!(directory(&bound, &snapshot), None, "its volume says where its data is");
         bound.metadata.annotations = Some([(STORAGE_PROVISIONER.to_owned(), PROVISIONER.to_owned())].into());
         assert_eq!(directory(&bound, &Snapshot::default()), None, "its volume is lost");
+    }
+
+    #[test]
+    fn a_claim_grows_if_it_is_bound_and_its_class_allows_it() {
+        let sized = |phase: &str, size: &str| {
+            let mut claim = claim(Some("v"), Some(phase));
+            let spec = claim.spec.get_or_insert_default();
+            spec.storage_class_name = Some("c".into());
+            let storage = [("storage".to_owned(), Quantity(size.into()))].into();
+            spec.resources.get_or_insert_default().requests = Some(storage);
+            claim
+        };
+        let mut snapshot = Snapshot::default();
+        let check = |phase, size, snapshot: &Snapshot| {
+            let checked = check_growth(&sized(phase, "1Gi"), &sized(phase, size), snapshot);
+            checked.map_err(|error| error.message().to_owned())
+        };
+        assert_eq!(check("Bound", "1Gi", &snapshot), Ok(()));
+        let why = check("Pending", "2Gi", &snapshot).unwrap_err();
+        assert!(why.ends_with("is forbidden: Only bound persistent volume claims can be expanded"), "{why}");
+        for (allowed, grows) in [(None, false), (Some(false), false), (Some(true), true)] {
+            let mut class = StorageClass { allow_volume_expansion: allowed, ..StorageClass::default() };
+            class.metadata.name = Some("c".into());
+            snapshot.insert(Arc::new(Draft::of(&class).seal(1)));
+            assert_eq!(check("Bound", "2Gi", &snapshot).is_ok(), grows, "{allowed:?}");
+        }
     }
 
     #[test]

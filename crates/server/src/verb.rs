@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use cronlet_object::{
-    ApiError, Key, Object, Transaction, Write,
+    ApiError, Key, Kind, Object, Transaction, Write,
     admit::{Subresource, Updated},
+    api::PersistentVolumeClaim,
+    claim,
 };
 
 use crate::{api::Shared, path::Part, query::WriteOptions};
@@ -55,6 +57,10 @@ async fn write(
     options: &WriteOptions,
 ) -> Result<Outcome, ApiError> {
     let (key, expect) = (old.key(), old.revision());
+    if let (Kind::PersistentVolumeClaim, Updated::Replace(admitted)) = (key.kind, &updated) {
+        let new = admitted.draft.clone().unsealed().decode::<PersistentVolumeClaim>();
+        claim::check_growth(&old.decode(), &new, &api.store.snapshot())?;
+    }
     let (write, warnings) = match updated {
         Updated::Unchanged => return Ok(Outcome { object: old.clone(), warnings: Vec::new() }),
         Updated::Replace(admitted) if options.dry_run => {

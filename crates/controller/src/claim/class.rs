@@ -61,6 +61,8 @@ fn made(name: &str, is_default: bool) -> StorageClass {
     StorageClass {
         metadata: ObjectMeta { name: Some(name.to_owned()), annotations, ..ObjectMeta::default() },
         provisioner: PROVISIONER.to_owned(),
+        // A directory has no size of its own.
+        allow_volume_expansion: Some(true),
         reclaim_policy: Some("Delete".to_owned()),
         volume_binding_mode: Some("WaitForFirstConsumer".to_owned()),
         ..StorageClass::default()

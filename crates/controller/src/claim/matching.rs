@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cronlet_object::{
     Kind, Object, Snapshot, Write,
     api::{LabelSelector, ObjectReference, PersistentVolume, PersistentVolumeClaim, Time},
-    claim::class_of,
+    claim::{class_of, is_own_volume, requested},
     deletion::replace,
     quantity::Quantity,
     selector::Selector,
@@ -100,12 +100,6 @@ fn capacity(volume: &PersistentVolume) -> Quantity {
     capacity.and_then(|all| all.get("storage")?.0.parse().ok()).unwrap_or(Quantity::ZERO)
 }
 
-fn requested(claim: &PersistentVolumeClaim) -> Quantity {
-    let resources = claim.spec.as_ref().and_then(|spec| spec.resources.as_ref());
-    let requests = resources.and_then(|resources| resources.requests.as_ref());
-    requests.and_then(|all| all.get("storage")?.0.parse().ok()).unwrap_or(Quantity::ZERO)
-}
-
 /// Whom a volume belongs to that is bound to a claim.
 pub(super) fn reference(claim: &Object) -> ObjectReference {
     ObjectReference { field_path: None, ..cronlet_object::event::reference(claim) }
@@ -127,6 +121,13 @@ pub(super) fn bind(
     }
     if claimed.is_none_or(|claimed| claimed.uid.as_deref() != Some(&*claim_object.meta().uid)) {
         spec.claim_ref = Some(reference(claim_object));
+    }
+    // What this node has made is as large as it is asked to be. Whether it may grow was decided when that was asked for.
+    if is_own_volume(&volume) && capacity(&volume) < requested(claim) {
+        let requests = claim.spec.as_ref().and_then(|spec| spec.resources.as_ref()?.requests.as_ref());
+        let storage = requests.and_then(|requests| requests.get("storage")).cloned().unwrap_or_default();
+        let spec = volume.spec.get_or_insert_default();
+        spec.capacity.get_or_insert_default().insert("storage".to_owned(), storage);
     }
     set_phase(&mut volume, "Bound", now);
     bind_claim(claim, &volume);

@@ -282,6 +282,24 @@ fn a_volume_that_is_asked_for_must_fit() {
 }
 
 #[test]
+fn a_claim_that_asks_for_more_gets_it_of_a_volume_of_this_node() {
+    let mut world = world();
+    world.class("now", &json!({"volumeBindingMode": "Immediate"}));
+    let key = claim(&mut world, &json!({"storageClassName": "now"}));
+    world.settle_all();
+    let mut grown = world.decode::<PersistentVolumeClaim>(&key);
+    let more = serde_json::from_value(json!({"storage": "3Gi"})).unwrap();
+    grown.spec.as_mut().unwrap().resources.as_mut().unwrap().requests = Some(more);
+    world.put(&grown);
+    world.settle_all();
+    let status = world.decode::<PersistentVolumeClaim>(&key).status.unwrap();
+    assert_eq!(status.capacity.unwrap()["storage"].0, "3Gi");
+    let volume = Key::new(Kind::PersistentVolume, "", "pvc-uid-of-data");
+    assert_eq!(world.decode::<PersistentVolume>(&volume).spec.unwrap().capacity.unwrap()["storage"].0, "3Gi");
+    assert_eq!(reasons(&world).iter().filter(|reason| *reason == "Normal VolumeResizeSuccessful").count(), 1);
+}
+
+#[test]
 fn a_volume_may_name_its_class_in_the_older_way() {
     let mut world = world();
     world.put_json::<PersistentVolume>(json!({

@@ -6,7 +6,7 @@ use crate::claim::class;
 use cronlet_object::{
     Object, Snapshot,
     api::{Node, PersistentVolume, PersistentVolumeClaim, Pod, StorageClass},
-    claim::is_bound,
+    claim::{check_made_for, is_bound, name_in_pod},
 };
 use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm, Taint, Toleration};
 
@@ -26,17 +26,15 @@ pub(super) fn claims(pod: &Pod) -> impl Iterator<Item = Claim<'_>> {
     let pod_name = pod.metadata.name.as_deref().unwrap_or_default();
     let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
     volumes.filter_map(move |volume| {
-        if let Some(source) = &volume.persistent_volume_claim {
-            return Some(Claim { name: Cow::from(&source.claim_name), ephemeral: false });
-        }
-        let name = Cow::from(format!("{pod_name}-{}", volume.name));
-        volume.ephemeral.is_some().then_some(Claim { name, ephemeral: true })
+        let name = name_in_pod(volume, pod_name)?;
+        Some(Claim { name, ephemeral: volume.ephemeral.is_some() })
     })
 }
 
 /// The claim of that name, which is bound or will be when its pod has a node, or why not.
 pub(super) fn check_claim<'a>(
     claim: &Claim,
+    pod: &Pod,
     stored: Option<&'a Object>,
     snapshot: &Snapshot,
 ) -> Result<&'a Object, String> {
@@ -50,6 +48,9 @@ pub(super) fn check_claim<'a>(
             Err(format!("persistentvolumeclaim \"{name}\" is being deleted"))
         }
         Some(stored) => {
+            if claim.ephemeral {
+                check_made_for(stored, &pod.metadata)?;
+            }
             let claim = stored.decode::<PersistentVolumeClaim>();
             let class = || snapshot.decode::<StorageClass>("", class::name(&claim)?);
             if is_bound(&claim) || class().as_ref().is_some_and(class::waits_for_pod) {

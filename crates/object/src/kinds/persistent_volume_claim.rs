@@ -6,14 +6,13 @@ use super::Rules;
 use crate::{
     FieldErrors, Path,
     api::PersistentVolumeClaim,
-    claim::class_of,
-    quantity::Quantity,
+    claim::{class_of, requested},
     table::{self, Column, Row},
     validate::{
         equal, immutable,
         labels::validate_selector,
         names::{NameRule, dns_subdomain_errors, report},
-        resources::{parse, validate_storage},
+        resources::validate_storage,
     },
 };
 use k8s_openapi::api::core::v1::{PersistentVolumeClaimSpec, PersistentVolumeClaimStatus};
@@ -90,7 +89,7 @@ impl Rules for PersistentVolumeClaim {
                  for bound claims",
             );
         }
-        if requested(new) < requested(old_spec) {
+        if requested(self) < requested(old) {
             let field = Path::root("spec").child("resources").child("requests").child("storage");
             errors.forbidden(&field, "field can not be less than previous value");
         }
@@ -124,11 +123,6 @@ impl Rules for PersistentVolumeClaim {
             spec.volume_mode.as_deref().unwrap_or("<unset>").into(),
         ])
     }
-}
-
-fn requested(spec: &PersistentVolumeClaimSpec) -> Quantity {
-    let requests = spec.resources.as_ref().and_then(|resources| resources.requests.as_ref());
-    requests.and_then(|requests| parse(requests.get("storage")?)).unwrap_or(Quantity::ZERO)
 }
 
 /// Access modes as tables show them.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use cronlet_object::{
+    Key, Kind,
     api::{self, PersistentVolume, PersistentVolumeClaim},
     claim,
     quantity::Quantity,
@@ -115,10 +116,11 @@ fn plan(inputs: &Inputs<'_>, volume: &api::Volume, gid: Option<u32>) -> Result<V
         let kind = host_path_kind(host)?;
         return Ok(Volume { gid: None, ..planned(PathBuf::from(&host.path), false, Plan::HostPath(kind)) });
     }
-    if let Some(wanted) = &volume.persistent_volume_claim {
-        let Claimed { source, plan, read_only } = claimed(inputs, &wanted.claim_name)?;
+    if let Some(name) = claim::name_in_pod(volume, inputs.pod.metadata.name.as_deref().unwrap_or_default()) {
+        let Claimed { source, plan, read_only } = claimed(inputs, &name, volume.ephemeral.is_some())?;
         let gid = gid.filter(|_| !matches!(plan, Plan::HostPath(_)));
-        let read_only = read_only || wanted.read_only == Some(true);
+        let wanted = volume.persistent_volume_claim.as_ref();
+        let read_only = read_only || wanted.and_then(|wanted| wanted.read_only) == Some(true);
         return Ok(Volume { gid, ..planned(source, read_only, plan) });
     }
     let files = files(inputs, volume)?;
@@ -189,10 +191,14 @@ struct Claimed {
     read_only: bool,
 }
 
-fn claimed(inputs: &Inputs<'_>, name: &str) -> Result<Claimed, String> {
+fn claimed(inputs: &Inputs<'_>, name: &str, is_ephemeral: bool) -> Result<Claimed, String> {
     let namespace = inputs.pod.metadata.namespace.as_deref().unwrap_or_default();
-    let claim: Option<PersistentVolumeClaim> = inputs.snapshot.decode(namespace, name);
-    let claim = claim.ok_or_else(|| format!("persistentvolumeclaim {name:?} not found"))?;
+    let object = inputs.snapshot.get(&Key::new(Kind::PersistentVolumeClaim, namespace, name));
+    let object = object.ok_or_else(|| format!("persistentvolumeclaim {name:?} not found"))?;
+    if is_ephemeral {
+        claim::check_made_for(object, &inputs.pod.metadata)?;
+    }
+    let claim: PersistentVolumeClaim = object.decode();
     let modes = claim.spec.as_ref().and_then(|spec| spec.access_modes.as_deref()).unwrap_or_default();
     let read_only = !modes.is_empty() && modes.iter().all(|mode| mode == claim::READ_ONLY_MANY);
     let only_on_mismatch = changes_on_mismatch(inputs);

@@ -11,6 +11,7 @@ pub use k8s_openapi::api::core::v1::{
     ObjectFieldSelector, ObjectReference, PersistentVolume, PersistentVolumeClaim, Pod, PodCondition,
     PodSpec, PodStatus, PodTemplateSpec, Secret, ServiceAccount, Volume,
 };
+pub use k8s_openapi::api::node::v1::RuntimeClass;
 pub use k8s_openapi::api::storage::v1::StorageClass;
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
     LabelSelector, MicroTime, ObjectMeta, OwnerReference, Status, StatusCause, StatusDetails, Time,

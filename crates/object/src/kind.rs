@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use k8s_openapi::api::{batch::v1 as batch, core::v1 as core, storage::v1 as storage};
+use k8s_openapi::api::{batch::v1 as batch, core::v1 as core, node::v1 as node, storage::v1 as storage};
 
 /// What discovery, routing and printing need to know about a kind.
 #[derive(Debug)]
@@ -145,6 +145,10 @@ kinds! {
     StorageClass(storage::StorageClass) {
         group: "storage.k8s.io", version: "v1", plural: "storageclasses", singular: "storageclass",
         short_names: &["sc"], categories: NONE, namespaced: false, has_status: false, has_generation: false,
+    }
+    RuntimeClass(node::RuntimeClass) {
+        group: "node.k8s.io", version: "v1", plural: "runtimeclasses", singular: "runtimeclass",
+        short_names: NONE, categories: NONE, namespaced: false, has_status: false, has_generation: false,
     }
     CronJob(batch::CronJob) {
         group: "batch", version: "v1", plural: "cronjobs", singular: "cronjob", short_names: &["cj"],

@@ -10,6 +10,7 @@ pub(crate) mod persistent_volume;
 pub(crate) mod persistent_volume_claim;
 pub(crate) mod pod;
 pub(crate) mod pod_template;
+pub(crate) mod runtime_class;
 pub(crate) mod secret;
 pub(crate) mod service_account;
 pub(crate) mod storage_class;

@@ -230,6 +230,7 @@ fn description(kind: Kind) -> &'static str {
         Kind::PersistentVolumeClaim => "A claim for storage that outlives pods.",
         Kind::PersistentVolume => "Storage that a claim can be bound to.",
         Kind::StorageClass => "How volumes are made for the claims that name it.",
+        Kind::RuntimeClass => "How the containers of pods that name it are run.",
         Kind::CronJob => "Creates a Job at every time of a schedule.",
         Kind::Job => "Runs pods until enough of them have succeeded.",
         Kind::Pod => "Containers that run together on one node.",
@@ -258,6 +259,7 @@ fn top_fields(kind: Kind) -> &'static [(&'static str, &'static str)] {
             ("reclaimPolicy", "string"),
             ("volumeBindingMode", "string"),
         ],
+        Kind::RuntimeClass => &[("handler", "string"), ("overhead", "object"), ("scheduling", "object")],
         Kind::Event => &[
             ("action", "string"),
             ("count", "integer"),

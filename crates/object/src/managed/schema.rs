@@ -45,6 +45,7 @@ impl Struct {
             "PersistentVolume" => &PERSISTENT_VOLUME,
             "PersistentVolumeClaim" => &PERSISTENT_VOLUME_CLAIM,
             "Pod" => &POD,
+            "RuntimeClass" => &RUNTIME_CLASS,
             "ServiceAccount" => &SERVICE_ACCOUNT,
             "Event" => &EVENT,
             _ => &OBJECT,
@@ -161,6 +162,10 @@ static VOLUME_NODE_AFFINITY: Struct = Struct(&[("required", Atomic)]);
 
 static PERSISTENT_VOLUME_CLAIM: Struct =
     Struct(&[METADATA, ("spec", Of(&CLAIM_SPEC)), ("status", Of(&STATUS))]);
+
+static RUNTIME_CLASS: Struct = Struct(&[METADATA, ("scheduling", Of(&RUNTIME_CLASS_SCHEDULING))]);
+
+static RUNTIME_CLASS_SCHEDULING: Struct = Struct(&[("nodeSelector", Atomic)]);
 
 static SERVICE_ACCOUNT: Struct = Struct(&[METADATA, ("secrets", Keyed(BY_NAME, &PLAIN))]);
 

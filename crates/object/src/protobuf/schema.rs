@@ -6,6 +6,7 @@ mod coordination;
 mod core;
 mod events;
 mod meta;
+mod node;
 mod pod;
 mod storage;
 mod volume;
@@ -103,6 +104,7 @@ pub(super) fn fields_of(api_version: &str, kind: &str) -> Option<&'static Fields
         ("batch/v1", "Job") => &batch::JOB,
         ("events.k8s.io/v1", "Event") => &events::EVENT,
         ("coordination.k8s.io/v1", "Lease") => &coordination::LEASE,
+        ("node.k8s.io/v1", "RuntimeClass") => &node::RUNTIME_CLASS,
         ("storage.k8s.io/v1", "StorageClass") => &storage::STORAGE_CLASS,
         ("authentication.k8s.io/v1", "SelfSubjectReview") => &auth::SELF_SUBJECT_REVIEW,
         ("authentication.k8s.io/v1", "TokenRequest") => &auth::TOKEN_REQUEST,

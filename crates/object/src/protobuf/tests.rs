@@ -350,6 +350,7 @@ fn the_table_is_sound() {
         ("batch/v1", "Job"),
         ("events.k8s.io/v1", "Event"),
         ("coordination.k8s.io/v1", "Lease"),
+        ("node.k8s.io/v1", "RuntimeClass"),
         ("storage.k8s.io/v1", "StorageClass"),
         ("authentication.k8s.io/v1", "SelfSubjectReview"),
         ("authentication.k8s.io/v1", "TokenRequest"),

@@ -15,6 +15,7 @@ fn row_of(mut manifest: Value) -> Row {
     let version = match kind.as_str() {
         "Job" | "CronJob" => "batch/v1",
         "StorageClass" => "storage.k8s.io/v1",
+        "RuntimeClass" => "node.k8s.io/v1",
         _ => "v1",
     };
     let created = json!({"metadata": {"name": "x", "creationTimestamp": "2026-01-01T00:30:00Z"}});
@@ -81,6 +82,7 @@ fn columns_are_upstreams() {
             Kind::StorageClass,
             "Name, Provisioner, ReclaimPolicy, VolumeBindingMode, AllowVolumeExpansion, Age",
         ),
+        (Kind::RuntimeClass, "Name, Handler, Age"),
     ];
     assert_eq!(expected.len(), Kind::ALL.len());
     for (kind, columns) in expected {

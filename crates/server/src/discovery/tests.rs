@@ -16,8 +16,14 @@ async fn the_legacy_documents_list_every_resource_and_its_parts() {
     let groups = body(discovery.groups(DiscoveryForm::Legacy, &HeaderMap::new())).await;
     let names: Vec<&Value> =
         groups["groups"].as_array().unwrap().iter().map(|group| &group["name"]).collect();
-    let expected =
-        ["authentication.k8s.io", "authorization.k8s.io", "batch", "metrics.k8s.io", "storage.k8s.io"];
+    let expected = [
+        "authentication.k8s.io",
+        "authorization.k8s.io",
+        "batch",
+        "metrics.k8s.io",
+        "node.k8s.io",
+        "storage.k8s.io",
+    ];
     assert_eq!(names, expected);
     assert_eq!(groups["groups"][2]["preferredVersion"], json!({"groupVersion": "batch/v1", "version": "v1"}));
 

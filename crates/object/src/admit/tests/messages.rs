@@ -492,6 +492,30 @@ fn of_storage_classes() {
     );
 }
 
+#[test]
+fn of_runtime_classes() {
+    let class = |fields: Value| {
+        let mut all = json!({
+            "apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": "c"}, "handler": "runc",
+        });
+        json_patch::merge(&mut all, &fields);
+        all
+    };
+    refuse_creation(
+        class(json!({"handler": "a.b", "overhead": {"podFixed": {"cpu": "-1"}}})),
+        "[handler: Invalid value: \"a.b\": must not contain dots, overhead.limits[cpu]: Invalid value: \"-1\": \
+         must be greater than or equal to 0]",
+    );
+    refuse_creation(
+        class(json!({"scheduling": {"tolerations": [{"operator": "Equals"}]}})),
+        "[scheduling.tolerations[0].operator: Invalid value: \"Equals\": operator must be Exists when `key` is \
+         empty, which means \"match all values and all keys\", scheduling.tolerations[0].operator: Unsupported \
+         value: \"Equals\": supported values: \"Equal\", \"Exists\"]",
+    );
+    let old = stored(class(json!({"overhead": {"podFixed": {"memory": "64Mi"}}})));
+    refuse_change(&old, json!({"handler": "crun"}), "handler: Invalid value: \"crun\": field is immutable");
+}
+
 /// What a refused change is told.
 fn refuse_change(old: &Object, patch: Value, expected: &str) {
     let uid = old.meta().uid.to_string();

@@ -22,6 +22,8 @@ mod kubectl;
 mod run;
 #[path = "node/testing.rs"]
 mod testing;
+#[path = "node/told.rs"]
+mod told;
 #[path = "node/tutorial.rs"]
 mod tutorial;
 #[path = "node/volumes.rs"]

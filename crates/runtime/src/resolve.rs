@@ -17,6 +17,7 @@ pub(crate) mod pull_secret;
 mod shared_memory;
 mod storage;
 mod sysctls;
+mod task;
 mod volume;
 
 use std::{
@@ -284,7 +285,8 @@ fn resolve_container(
     }
     let argv = argv(container, image, &own).map_err(refuse(CREATE_ERROR))?;
     let defaults = image.into_iter().flat_map(image::environment).chain([("HOME".to_owned(), home)]);
-    let env = environment::complete(inputs, spec, own, defaults);
+    let mut env = environment::complete(inputs, spec, own, defaults);
+    let attempt = task::tell(inputs, &mut env);
     let root = image.map(|image| image::root(inputs, spec, container, image)).transpose();
     let own_dir = container.working_dir.as_deref().filter(|dir| !dir.is_empty());
     let cwd = own_dir.or(image.map(|image| image.working_dir.as_str())).unwrap_or_default();
@@ -310,6 +312,7 @@ fn resolve_container(
             fallback_to_logs: policy == Some("FallbackToLogsOnError"),
         },
         env,
+        attempt,
         stop_signal: image.and_then(image::stop_signal),
         streams: spec::Streams {
             stdin: container.stdin == Some(true),

@@ -1,6 +1,7 @@
 //! What a shim is told of its pod, with everything resolved: the first record of the pod's journal.
 
 use std::{
+    borrow::Cow,
     fmt,
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
@@ -13,6 +14,9 @@ use serde::{Deserialize, Serialize};
 pub const VERSION: u32 = 3;
 /// The oldest version that this program still understands: that of the release before.
 pub const VERSION_OLDEST: u32 = 1;
+
+/// The variable that tells a container which attempt of its Job it is, from 1.
+pub(crate) const ATTEMPT_VARIABLE: &str = "CRONLET_ATTEMPT";
 
 /// A pod, resolved: no reference to another API object is left.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -221,6 +225,9 @@ pub struct Container {
     pub argv: Vec<String>,
     /// The whole environment.
     pub env: Vec<(String, String)>,
+    /// Which attempt of its Job the first start is, from 1, if the environment says so; restarts count on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
     /// Working directory, absolute.
     pub cwd: String,
     /// Who the process runs as; absent if as the shim does.
@@ -544,6 +551,18 @@ impl Pod {
 }
 
 impl Container {
+    /// What it is when it was started so often before: its environment tells which attempt of its Job that makes.
+    pub(crate) fn restarted(&self, restarts: u32) -> Cow<'_, Container> {
+        let Some(first) = self.attempt.filter(|_| restarts > 0) else { return Cow::Borrowed(self) };
+        let mut container = self.clone();
+        let attempt = first.saturating_add(restarts).to_string();
+        let variable = container.env.iter_mut().find(|(name, _)| name == ATTEMPT_VARIABLE);
+        if let Some((_, value)) = variable {
+            *value = attempt;
+        }
+        Cow::Owned(container)
+    }
+
     /// The probe of a kind.
     pub fn probe(&self, kind: ProbeKind) -> Option<&Probe> {
         self.probes.iter().find(|probe| probe.kind == kind)

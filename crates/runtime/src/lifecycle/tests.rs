@@ -18,6 +18,7 @@ fn pod(policy: RestartPolicy, roles: &[Role]) -> Pod {
         restart: None,
         argv: vec!["true".into()],
         env: Vec::new(),
+        attempt: None,
         cwd: "/".into(),
         identity: None,
         no_new_privileges: false,

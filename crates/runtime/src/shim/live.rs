@@ -92,7 +92,7 @@ impl Live {
     ) -> Result<Self, Failure> {
         let log = prepare(pod, container, attempt)
             .map_err(|message| Failure::Refused(Refused { volume: String::new(), message }))?;
-        let launched = launch::launch(pod, container, pod_dir, settings)?;
+        let launched = launch::launch(pod, &container.restarted(attempt), pod_dir, settings)?;
         let output = |(stream, pipe)| Output { pipe: Some(pipe), stream, lines: Lines::new(stream) };
         let Launched { process, outputs, input, terminal, message, mounts, cgroup, unlimited } = launched;
         let kept = Kept { cgroup, _mounts: mounts };

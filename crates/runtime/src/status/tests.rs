@@ -50,6 +50,7 @@ impl Story {
             restart: None,
             argv: vec!["x".into()],
             env: Vec::new(),
+            attempt: None,
             cwd: "/".into(),
             identity: None,
             no_new_privileges: false,

@@ -1,11 +1,16 @@
 //! Bounds on what the node keeps and waits for, with their units.
 
+use std::time::Duration;
+
 /// Longest wait between two looks at the clock, in seconds: a missed notice of a clock step costs no more than this.
 pub const RECHECK_SECONDS_MAX: i64 = 60;
 
 /// Transactions of the node's loop that may wait for their commit at once: a full group commit, so that the next one is
 /// decided while it is written. No more, since urgent work queues behind them.
 pub const LOOP_COMMITS_IN_FLIGHT_MAX: usize = 512;
+
+/// How long after it is ready a node keeps in memory what only its start needed.
+pub const REST_AFTER: Duration = Duration::from_secs(5);
 
 /// Pause before work is tried again after the store refused a commit for want of disk or queue space, in seconds.
 pub const REFUSED_RETRY_SECONDS: i64 = 1;

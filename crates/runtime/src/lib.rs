@@ -31,6 +31,7 @@ pub mod spec;
 pub mod state;
 pub mod status;
 mod sys;
+mod text;
 mod usage;
 mod volumes;
 
@@ -41,4 +42,5 @@ pub use network::{NetworkConfig, PodNetwork, Subnet, SubnetError};
 pub use runtime::{
     Config, ImageConfig, Report, ReportedEvent, Reporter, Runtime, RuntimeError, layers_in_use,
 };
+pub use text::give_back_text;
 pub use usage::{Usage, Used};

@@ -9,11 +9,15 @@ use std::{
     ffi::{CString, c_char, c_int},
     io,
     mem::MaybeUninit,
+    ops::Range,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
     ptr,
 };
 
-use rustix::thread::{UnshareFlags, unshare_unsafe};
+use rustix::{
+    mm::{Advice, madvise},
+    thread::{UnshareFlags, unshare_unsafe},
+};
 use tokio::io::unix::AsyncFd;
 
 /// One of the two processes that a fork made of one.
@@ -309,4 +313,13 @@ pub(crate) fn watch_descriptor(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is the one owner of its descriptor, always names the same one, and closes it only when it
     // is dropped, which the `AsyncFd` does after it has stopped watching.
     Ok(unsafe { AsyncFd::register(fd) }?)
+}
+
+/// Unmaps the pages of a mapping of this program's text, which may have any number of threads. They come back when they are
+/// needed.
+pub(crate) fn unmap_text(mapping: Range<usize>) -> io::Result<()> {
+    let start = ptr::with_exposed_provenance_mut(mapping.start);
+    // SAFETY: the mapping is of a file, and cannot be written: every page of it is as the file has it, and is read from
+    // there again when it is touched.
+    Ok(unsafe { madvise(start, mapping.len(), Advice::LinuxDontNeed) }?)
 }

@@ -6,6 +6,7 @@ mod show;
 use std::{
     fs,
     io::{self, IsTerminal, Write},
+    pin::pin,
     process::ExitCode,
 };
 
@@ -13,7 +14,7 @@ use anyhow::bail;
 use cronlet_object::Clock;
 use cronlet_runtime::NetworkConfig;
 use jiff::{Timestamp, tz::TimeZone};
-use tokio::select;
+use tokio::{select, time::timeout};
 
 use self::fresh::Fresh;
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
     clock::SystemClock,
     command::apply,
     diagnostic::{self, FileManifest},
-    place,
+    limits, place,
     signals::Signals,
 };
 
@@ -84,12 +85,9 @@ async fn serve(up: &Up, options: &Options, manifests: &[FileManifest]) -> anyhow
     println!("cronlet ready {} kubeconfig={}", server.url, server.kubeconfig.display());
     io::stdout().flush()?;
     say_what_next(&server, manifests);
-    select! {
-        () = signals.next() => {}
-        Ok(reason) = &mut server.failure => {
-            server.stop(false).await;
-            bail!("the store failed: {reason}\nhint: pods run on; start the node again when the cause is mended");
-        }
+    if let Some(reason) = until_the_end(&mut signals, &mut server).await {
+        server.stop(false).await;
+        bail!("the store failed: {reason}\nhint: pods run on; start the node again when the cause is mended");
     }
     let pods = server.pods();
     let mut stopping = Box::pin(server.stop(up.stop_pods));
@@ -104,6 +102,22 @@ async fn serve(up: &Up, options: &Options, manifests: &[FileManifest]) -> anyhow
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Waits until the node is told to end, or its store has failed: then for what reason.
+async fn until_the_end(signals: &mut Signals, server: &mut Server) -> Option<String> {
+    let mut end = pin!(async {
+        select! {
+            () = signals.next() => None,
+            Ok(reason) = &mut server.failure => Some(reason),
+        }
+    });
+    if let Ok(end) = timeout(limits::REST_AFTER, &mut end).await {
+        return end;
+    }
+    // If that cannot be done, more is kept than must be.
+    let _ = cronlet_runtime::give_back_text();
+    end.await
 }
 
 /// Applies the files as `cronlet apply` would.

@@ -23,6 +23,10 @@ mod told {
     pub(crate) fn run(name: &str, what: &str) {
         tracing::info!(name, "{what}");
     }
+
+    pub(crate) fn alone(fault: &str) {
+        tracing::warn!("{fault}");
+    }
 }
 
 #[cfg(not(feature = "tracing"))]
@@ -33,6 +37,7 @@ mod told {
     pub(crate) fn give_up(_: u32, _: GiveUp) {}
     pub(crate) fn breaker(_: &str, _: BreakerState, _: BreakerState) {}
     pub(crate) fn run(_: &str, _: &str) {}
+    pub(crate) fn alone(_: &str) {}
 }
 
-pub(crate) use told::{breaker, give_up, retry, run};
+pub(crate) use told::{alone, breaker, give_up, retry, run};

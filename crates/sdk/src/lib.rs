@@ -44,6 +44,7 @@ pub mod limits;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 pub mod resilience;
+mod sync;
 pub mod task;
 pub mod time;
 

@@ -42,3 +42,16 @@ pub const SCRAPES_MAX: usize = 64;
 
 /// How many label sets one metric keeps; what has others is counted under `other`.
 pub const SERIES_MAX: usize = 1000;
+
+/// How many bytes of what a guard has kept in a file are read at most.
+pub const SHARED_BYTES_MAX: u64 = 256 * 1024;
+
+/// How long the name of a file is that a guard keeps its state in, in bytes at most.
+pub const SHARED_NAME_BYTES_MAX: usize = 200;
+
+/// How often the lock of such a file is tried before its guard goes on alone: some tens of milliseconds.
+pub const SHARED_LOCK_TRIES_MAX: u32 = 50_000;
+
+/// How many seconds the probes of a breaker that is shared have, if the breaker has no bound of its own: one that died
+/// with its process would be waited for for ever.
+pub const SHARED_PROBE_SECONDS_MAX: u64 = 3600;

@@ -25,6 +25,7 @@ mod layer;
 mod policy;
 mod rate;
 mod retry;
+mod shared;
 mod timeout;
 #[cfg(feature = "tower")]
 mod tower;
@@ -43,6 +44,7 @@ pub use layer::{Layer, Operation, Stack};
 pub use policy::{NoLayer, Policy, Precedes, stage};
 pub use rate::{FixedWindow, Gcra, RateCore, RateLimiter};
 pub use retry::{GiveUp, Retry, RetryCore, RetryLimits};
+pub use shared::SharedState;
 pub use timeout::Timeout;
 #[cfg(feature = "tower")]
 pub use tower::{PolicyLayer, PolicyService};

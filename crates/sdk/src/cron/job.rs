@@ -22,6 +22,15 @@ const CATCH_UP_DEFAULT: Duration = Duration::from_secs(60);
 const MISSED_COUNTED_MAX: u64 = 100_000;
 
 /// When runs are due.
+///
+/// ```
+/// use std::time::Duration;
+/// use cronlet_sdk::cron::Trigger;
+///
+/// let nine: jiff::Timestamp = "2026-03-01T09:00:00Z".parse().unwrap();
+/// let next = Trigger::Every(Duration::from_secs(90)).next_after(nine).unwrap();
+/// assert_eq!(next.to_string(), "2026-03-01T09:01:30Z");
+/// ```
 #[derive(Debug, Clone)]
 pub enum Trigger {
     /// At the times of a schedule, in a zone. Boxed as it is much larger than the other.
@@ -77,6 +86,14 @@ impl Trigger {
 }
 
 /// Why a job cannot be scheduled.
+///
+/// ```
+/// use cronlet_sdk::cron::{Job, JobError};
+///
+/// let error = Job::cron("report", "every day at nine").unwrap_err();
+/// assert!(matches!(error, JobError::Schedule { .. }));
+/// assert!(error.to_string().starts_with("job `report`: "));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JobError {
@@ -115,6 +132,18 @@ pub enum JobError {
 }
 
 /// What one run is told.
+///
+/// ```
+/// use cronlet_sdk::cron::{Job, Run};
+/// # use std::time::Duration;
+///
+/// let job = Job::every("heartbeat", Duration::from_secs(30)).run(|run: Run| async move {
+///     println!("{} was due at {}", run.name, run.scheduled);
+///     // Ends early if the run should.
+///     run.context.run(cronlet_sdk::time::after(Duration::from_secs(1))).await.map(drop)
+/// });
+/// # drop(job);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Run {
     /// The name of the job.
@@ -129,6 +158,23 @@ type Failing = Box<dyn Error + Send + Sync>;
 pub(super) type Work = dyn Fn(Run) -> Pin<Box<dyn Future<Output = Result<(), Failing>> + Send>> + Send + Sync;
 
 /// A job for a [`Scheduler`](super::Scheduler).
+///
+/// ```
+/// # fn main() -> Result<(), cronlet_sdk::cron::JobError> {
+/// use std::time::Duration;
+/// use cronlet_sdk::cron::{Job, Overlap};
+///
+/// let job = Job::cron("report", "0 9 * * 1-5")?
+///     .zone("Europe/Berlin")?
+///     .overlap(Overlap::BufferOne)
+///     .catch_up(Duration::from_secs(6 * 3600))
+///     .jitter(Duration::from_secs(60))
+///     .timeout(Duration::from_secs(1800))
+///     .stamp("/var/lib/report/last-run")
+///     .run(|_| async { Ok::<_, std::io::Error>(()) });
+/// # drop(job);
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Job {
     pub(super) name: String,

@@ -11,6 +11,19 @@ use super::Trigger;
 use crate::limits::{CATCH_UP_DAYS_MAX, CATCH_UP_RUNS_MAX, SET_BACK_HOURS_MAX};
 
 /// What is due at some time.
+///
+/// ```
+/// use std::time::Duration;
+/// use cronlet_sdk::cron::{Due, Trigger, due};
+///
+/// let at = |time: &str| format!("2026-03-01T{time}Z").parse().unwrap();
+/// let minutely = Trigger::Every(Duration::from_secs(60));
+/// let catch_up = Duration::from_secs(150);
+/// let Due { runs, missed, next, .. } =
+///     due(&minutely, "report", (catch_up, Duration::ZERO), at("09:00:00"), at("09:04:10"));
+/// assert_eq!(runs, [at("09:02:00"), at("09:03:00"), at("09:04:00")]);
+/// assert_eq!((missed, next), (1, Some((at("09:05:00"), at("09:05:00")))));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Due {
     /// The nominal times of the runs that are due, oldest first.

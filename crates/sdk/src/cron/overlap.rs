@@ -41,6 +41,19 @@ pub enum Decision {
 }
 
 /// The runs of one job under a policy. Pure: says what to do, does nothing.
+///
+/// ```
+/// use cronlet_sdk::cron::{Decision, Overlap, Overlaps};
+///
+/// let at = |time: &str| format!("2026-03-01T{time}Z").parse().unwrap();
+/// let mut runs = Overlaps::new(Overlap::BufferOne);
+/// assert_eq!(runs.due(at("09:00:00")), Decision::Start);
+/// assert_eq!(runs.due(at("09:01:00")), Decision::Buffer);
+/// assert_eq!(runs.due(at("09:02:00")), Decision::Skip);
+/// assert_eq!((runs.running(), runs.waiting()), (1, 1));
+/// assert_eq!(runs.ended(), Some(at("09:01:00")));
+/// assert_eq!(runs.forget_waiting(), 0);
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Overlaps {
     policy: Overlap,

@@ -35,6 +35,24 @@ pub enum Outcome {
 }
 
 /// What can be seen of a job.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+/// use std::time::Duration;
+/// use cronlet_sdk::cron::{Job, Outcome, Scheduler, Status};
+///
+/// let scheduler = Scheduler::new();
+/// let job = Job::every("heartbeat", Duration::from_secs(3600));
+/// scheduler.add(job.run(|_| async { Err("no route to host") })).unwrap();
+/// assert!(scheduler.trigger("heartbeat"));
+/// cronlet_sdk::time::after(Duration::from_secs(1)).await;
+/// let Status { next, last_outcome, last_error, .. } = scheduler.status()["heartbeat"].clone();
+/// assert!(next.is_some());
+/// assert_eq!((last_outcome, last_error.as_deref()), (Some(Outcome::Failed), Some("no route to host")));
+/// // Runs that are under way have five seconds, and five more to notice that they are told to end.
+/// scheduler.stop_within(Duration::from_secs(5)).await;
+/// # }
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Status {

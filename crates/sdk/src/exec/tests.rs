@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use super::{Exec, ExecEnded, NOT_FOUND_CODE, TIMED_OUT_CODE};
+use super::{Exec, ExecEnded, NOT_EXECUTABLE_CODE, NOT_FOUND_CODE, REFUSED_CODE, TIMED_OUT_CODE};
 use crate::{
-    resilience::{Backoff, RetryLimits},
+    resilience::{Backoff, BreakerConfig, BreakerState, CircuitBreaker, RetryLimits, SharedState, Window},
     time::{Context, after},
 };
 
@@ -15,7 +15,7 @@ fn shell(script: &str) -> Exec {
 }
 
 async fn ended(exec: Exec) -> (u8, u32) {
-    let ExecEnded { code, attempts } = exec.run(&Context::background()).await;
+    let ExecEnded { code, attempts, .. } = exec.run(&Context::background()).await;
     (code, attempts)
 }
 
@@ -32,6 +32,7 @@ async fn a_command_is_tried_until_it_succeeds_or_the_attempts_are_used_up() {
 async fn what_is_in_vain_is_not_tried_again() {
     assert_eq!(ended(shell("exit 65").permanent_codes([65])).await, (65, 1));
     assert_eq!(ended(Exec::new("/no/such/command", [""; 0])).await, (NOT_FOUND_CODE, 1));
+    assert_eq!(ended(Exec::new("/", [""; 0])).await, (NOT_EXECUTABLE_CODE, 1));
 }
 
 #[tokio::test]
@@ -77,4 +78,62 @@ async fn the_end_of_the_context_ends_the_command_and_the_attempts() {
         context.cancel();
     });
     assert_eq!((ended.code, ended.attempts), (3, 1));
+}
+
+/// A breaker that opens after two failures, as of a run that ends with it.
+fn breaker(state: &SharedState) -> CircuitBreaker {
+    let config = BreakerConfig {
+        window: Window::Count(2),
+        permitted_calls_in_half_open: 1,
+        wait_in_open: ms(3_600_000),
+        ..BreakerConfig::default()
+    };
+    CircuitBreaker::new("stock", config).shared(state)
+}
+
+#[tokio::test]
+async fn a_breaker_is_heard_before_each_attempt_and_remembers_the_runs_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = SharedState::in_directory(directory.path());
+    let once = RetryLimits { max_attempts: 1, ..RetryLimits::default() };
+    let run = || shell("exit 7").breaker(breaker(&state));
+    assert_eq!(ended(run().limits(once)).await, (7, 1));
+    let five = RetryLimits { max_attempts: 5, ..RetryLimits::default() };
+    let second = run().limits(five).run(&Context::background()).await;
+    assert_eq!(
+        (second.code, second.attempts, second.refused),
+        (7, 1, true),
+        "its failure opened the breaker"
+    );
+    let third = shell("exit 0").breaker(breaker(&state)).run(&Context::background()).await;
+    assert_eq!((third.code, third.attempts, third.refused), (REFUSED_CODE, 0, true));
+}
+
+#[tokio::test]
+async fn what_says_nothing_about_the_command_is_not_held_against_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = SharedState::in_directory(directory.path());
+    for _ in 0..3 {
+        let missing = Exec::new("/no/such/command", [""; 0]).breaker(breaker(&state));
+        assert_eq!(ended(missing).await, (NOT_FOUND_CODE, 1));
+        let context = Context::background();
+        let exec = shell("exec sleep 600").breaker(breaker(&state));
+        let (stopped, ()) = tokio::join!(exec.run(&context), async {
+            after(ms(50)).await;
+            context.cancel();
+        });
+        assert_eq!((stopped.code, stopped.refused), (143, false));
+    }
+    assert_eq!(breaker(&state).state(), BreakerState::Closed);
+}
+
+#[tokio::test]
+async fn each_attempt_that_is_followed_by_another_is_told() {
+    let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let heard = told.clone();
+    let exec = shell("exit $CRONLET_ATTEMPT").on_retry(move |retry| heard.lock().unwrap().push(*retry));
+    assert_eq!(ended(exec).await, (3, 3));
+    let told: Vec<_> =
+        told.lock().unwrap().iter().map(|retry| (retry.attempt, retry.code, retry.wait)).collect();
+    assert_eq!(told, [(1, 1, ms(1)), (2, 2, ms(1))]);
 }

@@ -20,6 +20,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Answers `GET /metrics` on `listener` until `context` ends.
+///
+/// ```no_run
+/// use cronlet_sdk::{metrics::{Registry, serve}, time::Context};
+///
+/// # async fn example() -> std::io::Result<()> {
+/// let registry = Registry::new();
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:9100").await?;
+/// tokio::spawn(serve(listener, registry.clone(), Context::background()));
+/// # Ok(()) }
+/// ```
 pub async fn serve(listener: TcpListener, registry: Registry, context: Context) {
     let places = Arc::new(Semaphore::new(SCRAPES_MAX));
     // The semaphore is never closed, so that there always is a place in the end.
@@ -69,6 +79,16 @@ async fn answer(mut stream: TcpStream, registry: &Registry) -> io::Result<()> {
 ///
 /// # Errors
 /// If there is no answer within 10 s, or the answer is not a success.
+///
+/// ```no_run
+/// use cronlet_sdk::metrics::{Registry, push};
+///
+/// # async fn example() -> std::io::Result<()> {
+/// let registry = Registry::new();
+/// registry.counter("orders_total", "Orders read.").add(&[], 17);
+/// push("pushgateway:9091", "nightly-report", &registry).await?;
+/// # Ok(()) }
+/// ```
 pub async fn push(address: &str, job: &str, registry: &Registry) -> io::Result<()> {
     let timed_out = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer from {address}"));
     tokio::select! {

@@ -10,6 +10,19 @@ use super::text;
 use crate::limits::SERIES_MAX;
 
 /// All metrics of a program. Clones share them.
+///
+/// ```
+/// use cronlet_sdk::metrics::{Counter, DURATION_BUCKETS_SECONDS, Histogram, Registry};
+///
+/// let registry = Registry::new();
+/// let orders: Counter = registry.counter("orders_total", "Orders read.");
+/// orders.add(&[("shop", "berlin")], 2);
+/// let took: Histogram = registry.histogram("order_seconds", "How long each took.", &DURATION_BUCKETS_SECONDS);
+/// took.observe(&[], 0.02);
+/// let text = registry.text();
+/// assert!(text.contains(r#"orders_total{shop="berlin"} 2"#));
+/// assert!(text.contains(r#"order_seconds_bucket{le="0.025"} 1"#));
+/// ```
 #[derive(Clone, Default)]
 pub struct Registry {
     families: Arc<Mutex<BTreeMap<String, Family>>>,

@@ -11,14 +11,14 @@ pub use gradient::Gradient2;
 use std::{
     fmt,
     future::Future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
 use super::{Failure, Layer, Operation};
-use crate::clock;
+use crate::{clock, sync};
 
 /// What one call tells about the callee.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +34,28 @@ pub struct Sample {
 }
 
 /// A rule for the limit without a clock.
+///
+/// ```
+/// use cronlet_sdk::resilience::{AdaptiveLimiter, LimitAlgorithm, Sample};
+///
+/// /// As many calls at a time as were ever answered within a second.
+/// struct Simple(usize);
+///
+/// impl LimitAlgorithm for Simple {
+///     fn limit(&self) -> usize {
+///         self.0
+///     }
+///
+///     fn update(&mut self, sample: Sample) {
+///         if !sample.dropped && sample.round_trip.as_secs() == 0 {
+///             self.0 = self.0.max(sample.in_flight + 1);
+///         }
+///     }
+/// }
+///
+/// let limiter = AdaptiveLimiter::new(Simple(1));
+/// assert_eq!((limiter.limit(), limiter.in_flight()), (1, 0));
+/// ```
 pub trait LimitAlgorithm: Send {
     /// How many calls may run at a time.
     fn limit(&self) -> usize;
@@ -107,7 +129,7 @@ impl AdaptiveLimiter {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<dyn LimitAlgorithm + 'static>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.state)
     }
 }
 

@@ -30,6 +30,19 @@ enum Growth {
 }
 
 /// How a wait is spread, so that those who failed together do not come back together.
+///
+/// ```
+/// use std::time::Duration;
+/// use cronlet_sdk::resilience::{Backoff, Jitter};
+///
+/// let ms = Duration::from_millis;
+/// let full = Backoff::linear(ms(100), ms(50)).max(ms(180)).jitter(Jitter::Full);
+/// assert_eq!([1, 2, 3].map(|retry| full.nominal(retry)), [ms(100), ms(150), ms(180)]);
+/// // Randomness is handed in: a half here.
+/// assert_eq!(full.wait(1, Duration::ZERO, 0.5), ms(50));
+/// let equal = Backoff::constant(ms(100)).jitter(Jitter::Equal);
+/// assert_eq!(equal.wait(1, Duration::ZERO, 0.5), ms(75));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Jitter {
     /// The wait as it is.

@@ -10,11 +10,17 @@ pub use core::{Admission, BreakerCore, BreakerState, CallOutcome, Ticket};
 use std::{
     fmt,
     future::Future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock},
+    time::Duration,
 };
 
-use super::{Failure, Layer, Operation};
-use crate::{clock, event};
+use tokio::time::Instant;
+
+use super::{
+    Failure, Layer, Operation, SharedState,
+    shared::{Held, SharedFile},
+};
+use crate::{clock, event, limits::SHARED_PROBE_SECONDS_MAX, sync};
 
 /// A circuit breaker that all clones share. Usually one for each thing that is called.
 ///
@@ -43,6 +49,8 @@ struct Shared {
     name: String,
     core: Mutex<BreakerCore>,
     on_change: Option<Box<Tell>>,
+    /// Where it keeps what it knows, if that is to outlive it.
+    file: OnceLock<SharedFile>,
 }
 
 type Tell = dyn Fn(BreakerState, BreakerState) + Send + Sync;
@@ -54,6 +62,22 @@ impl CircuitBreaker {
     }
 
     /// As [`new`](CircuitBreaker::new); `tell` hears of each change of the state, from one to the other. For metrics.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+    /// use std::sync::{Arc, Mutex};
+    /// use cronlet_sdk::resilience::{BreakerConfig, BreakerState, CircuitBreaker};
+    ///
+    /// let heard = Arc::new(Mutex::new(Vec::new()));
+    /// let changes = heard.clone();
+    /// let breaker = CircuitBreaker::with_listener("stock", BreakerConfig::default(), move |from, to| {
+    ///     changes.lock().unwrap().push((from, to));
+    /// });
+    /// breaker.force(BreakerState::Disabled);
+    /// assert_eq!(breaker.name(), "stock");
+    /// assert_eq!(*heard.lock().unwrap(), [(BreakerState::Closed, BreakerState::Disabled)]);
+    /// # }
+    /// ```
     pub fn with_listener(
         name: impl Into<String>,
         config: BreakerConfig,
@@ -64,7 +88,31 @@ impl CircuitBreaker {
 
     fn build(name: String, config: BreakerConfig, on_change: Option<Box<Tell>>) -> CircuitBreaker {
         let core = Mutex::new(BreakerCore::new(config, clock::now()));
-        CircuitBreaker { shared: Arc::new(Shared { name, core, on_change }) }
+        CircuitBreaker { shared: Arc::new(Shared { name, core, on_change, file: OnceLock::new() }) }
+    }
+
+    /// Keeps what it knows in `state` from now on, under its name: it knows what breakers of that name have learnt that
+    /// share the directory, in this process or in others, and forcing one forces all. Their rules should be the same.
+    ///
+    /// Probes whose process died are waited for as `max_wait_in_half_open` says, and for an hour if that says nothing.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// use cronlet_sdk::resilience::{BreakerConfig, BreakerState, CircuitBreaker, SharedState};
+    ///
+    /// let shared = SharedState::in_directory(directory.path());
+    /// let breaker = || CircuitBreaker::new("stock", BreakerConfig::default()).shared(&shared);
+    /// breaker().force(BreakerState::ForcedOpen);
+    /// assert_eq!(breaker().state(), BreakerState::ForcedOpen);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn shared(self, state: &SharedState) -> CircuitBreaker {
+        self.lock().bound_probes(Duration::from_secs(SHARED_PROBE_SECONDS_MAX));
+        // Whoever was first keeps it: a breaker has one file.
+        let _first = self.shared.file.set(state.file("breaker", &self.shared.name));
+        self
     }
 
     /// The name it was given.
@@ -98,11 +146,27 @@ impl CircuitBreaker {
         self.guard(&async || operation().await.map_err(Failure::Call)).await
     }
 
+    /// Begins a call, or says when probes are let through, where that is known.
+    pub(crate) fn begin(&self) -> Result<UnderWay<'_>, Option<Duration>> {
+        let began = clock::now();
+        match self.change(|core| core.admit(began)) {
+            Admission::Admitted(ticket) => Ok(UnderWay { breaker: self, ticket: Some(ticket), began }),
+            Admission::Refused { retry_after } => Err(retry_after),
+        }
+    }
+
     /// Does something with the core, and tells if that changed its state.
     fn change<R>(&self, f: impl FnOnce(&mut BreakerCore) -> R) -> R {
         let mut core = self.lock();
         let before = core.state();
+        let held = self.shared.file.get().and_then(SharedFile::hold);
+        if let Some(known) = held.as_ref().and_then(Held::known) {
+            let _kept = core.recall(&known.text, known.age, clock::now());
+        }
         let result = f(&mut core);
+        if let Some(held) = held {
+            held.keep(&core.remember(clock::now()));
+        }
         let after = core.state();
         drop(core);
         if before != after {
@@ -115,14 +179,26 @@ impl CircuitBreaker {
     }
 
     fn lock(&self) -> MutexGuard<'_, BreakerCore> {
-        self.shared.core.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.shared.core)
     }
 }
 
 /// A call under way, which gives its probe back if it is dropped.
-struct UnderWay<'a> {
+#[derive(Debug)]
+pub(crate) struct UnderWay<'a> {
     breaker: &'a CircuitBreaker,
     ticket: Option<Ticket>,
+    began: Instant,
+}
+
+impl UnderWay<'_> {
+    /// Counts how the call ended, which was now.
+    pub(crate) fn end(mut self, outcome: CallOutcome) {
+        if let Some(ticket) = self.ticket.take() {
+            let now = clock::now();
+            self.breaker.change(|core| core.record(ticket, outcome, now - self.began, now));
+        }
+    }
 }
 
 impl Drop for UnderWay<'_> {
@@ -135,22 +211,14 @@ impl Drop for UnderWay<'_> {
 
 impl<T: Send, E: Send> Layer<T, E> for CircuitBreaker {
     async fn guard(&self, operation: &impl Operation<T, E>) -> Result<T, Failure<E>> {
-        let began = clock::now();
-        let ticket = match self.change(|core| core.admit(began)) {
-            Admission::Admitted(ticket) => ticket,
-            Admission::Refused { retry_after } => return Err(Failure::CircuitOpen { retry_after }),
-        };
-        let mut under_way = UnderWay { breaker: self, ticket: Some(ticket) };
+        let under_way = self.begin().map_err(|retry_after| Failure::CircuitOpen { retry_after })?;
         let result = operation.call().await;
         let outcome = match &result {
             Ok(_) => CallOutcome::Success,
             Err(failure) if failure.is_rejection() => return result,
             Err(_) => CallOutcome::Failure,
         };
-        if let Some(ticket) = under_way.ticket.take() {
-            let now = clock::now();
-            self.change(|core| core.record(ticket, outcome, now - began, now));
-        }
+        under_way.end(outcome);
         result
     }
 }

@@ -5,10 +5,22 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
+use crate::sync;
+
 /// A bucket of tokens: each retry takes some, what succeeds gives some back. Cheap to clone; clones share the bucket.
 ///
 /// As in the AWS SDKs: 500 tokens, 5 for a retry; a retry that succeeds gives back what it took, a first attempt that
 /// succeeds gives one.
+///
+/// ```
+/// use cronlet_sdk::resilience::RetryBudget;
+///
+/// let budget = RetryBudget::new(10, 5);
+/// assert!(budget.withdraw() && budget.withdraw());
+/// assert!(!budget.withdraw(), "two retries were paid for");
+/// budget.deposit(true);
+/// assert_eq!(budget.tokens(), 5);
+/// ```
 #[derive(Debug, Clone)]
 pub struct RetryBudget {
     tokens: Arc<AtomicU32>,
@@ -29,12 +41,14 @@ impl RetryBudget {
 
     /// Takes the tokens of one retry; false, and nothing taken, if there are not enough.
     pub fn withdraw(&self) -> bool {
+        sync::point();
         let take = |tokens: u32| tokens.checked_sub(self.cost);
         self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 
     /// Gives tokens back after a success; `retried` if it was that of a retry.
     pub fn deposit(&self, retried: bool) {
+        sync::point();
         let tokens = if retried { self.cost } else { 1 };
         let give = |held: u32| (held < self.capacity).then(|| held.saturating_add(tokens).min(self.capacity));
         // A full bucket stays as it is.

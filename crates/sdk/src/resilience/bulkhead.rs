@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{Failure, Layer, Operation};
-use crate::clock;
+use crate::{clock, sync};
 
 /// Lets so many calls run at a time; others wait their turn, first come first served, or are refused. Clones share it.
 ///
@@ -60,6 +60,14 @@ impl Bulkhead {
     }
 
     /// At most this many calls wait at a time; default: no bound.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use cronlet_sdk::resilience::Bulkhead;
+    ///
+    /// let bulkhead = Bulkhead::new(25).max_wait(Duration::from_millis(100)).max_queue(50);
+    /// assert_eq!(bulkhead.available(), 25);
+    /// ```
     #[must_use]
     pub fn max_queue(mut self, max_queue: usize) -> Bulkhead {
         self.max_queue = max_queue;
@@ -85,6 +93,7 @@ impl Bulkhead {
     }
 
     async fn enter(&self) -> Option<SemaphorePermit<'_>> {
+        sync::point();
         if let Ok(place) = self.places.try_acquire() {
             return Some(place);
         }
@@ -105,6 +114,7 @@ struct Queued<'a>(&'a AtomicUsize);
 
 impl Queued<'_> {
     fn join(waiting: &AtomicUsize, max: usize) -> Option<Queued<'_>> {
+        sync::point();
         let one_more = |count: usize| (count < max).then_some(count + 1);
         waiting.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).ok()?;
         Some(Queued(waiting))
@@ -113,6 +123,7 @@ impl Queued<'_> {
 
 impl Drop for Queued<'_> {
     fn drop(&mut self) {
+        sync::point();
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }

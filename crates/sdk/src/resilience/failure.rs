@@ -3,6 +3,18 @@
 use std::{error::Error, fmt, time::Duration};
 
 /// Why a guarded call gave no result: its own error, or the guard that did not let it through or cut it short.
+///
+/// ```
+/// use std::time::Duration;
+/// use cronlet_sdk::resilience::Failure;
+///
+/// let own = Failure::Call("no such order");
+/// assert!(!own.is_rejection());
+/// assert_eq!(own.into_call(), Some("no such order"));
+/// let refused: Failure<&str> = Failure::RateLimited { retry_after: Duration::from_secs(2) };
+/// assert!(refused.is_rejection());
+/// assert_eq!(refused.to_string(), "rate limit reached; try again in 2s");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Failure<E> {

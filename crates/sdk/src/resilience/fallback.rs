@@ -5,6 +5,18 @@ use std::future::Future;
 use super::{Failure, Layer, Operation};
 
 /// Handles what a call failed with: gives another result, or the same or another failure.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+/// use cronlet_sdk::resilience::{Failure, Fallback, Policy};
+///
+/// let policy = Policy::new().fallback(|_: Failure<&str>| async { Ok("what we had yesterday") });
+/// assert_eq!(policy.call(|| async { Err("no route to host") }).await, Ok("what we had yesterday"));
+/// // Alone, as a layer of your own stack:
+/// let fallback = Fallback::new(|failure: Failure<String>| async move { Err::<u32, _>(failure) });
+/// # drop(fallback);
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Fallback<F> {
     recover: F,

@@ -12,6 +12,26 @@ use crate::{clock, limits::HEDGES_MAX};
 
 /// Begins another call when none has been answered for a while, or the last has failed; drops the others when one
 /// succeeds. Only for calls that may be made twice. Defaults of Polly: one more call, after 2 s.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+/// use std::time::Duration;
+/// use cronlet_sdk::{resilience::{Failure, Hedge}, time::after};
+/// # use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// let hedge = Hedge::new(Duration::from_millis(100)).max_hedges(2);
+/// let calls = AtomicU64::new(0);
+/// let answer: Result<u64, Failure<()>> = hedge
+///     .call(|| async {
+///         // The first call hangs, the second is quick.
+///         let call = calls.fetch_add(1, Ordering::SeqCst);
+///         after(Duration::from_secs(if call == 0 { 60 } else { 0 })).await;
+///         Ok(call)
+///     })
+///     .await;
+/// assert_eq!(answer, Ok(1));
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Hedge {
     delay: Duration,

@@ -23,12 +23,43 @@ where
 }
 
 /// A guard around calls that give `T` or fail with `E`.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+/// use cronlet_sdk::resilience::{Failure, Layer, Operation, Timeout};
+///
+/// /// Says how each call ended.
+/// struct Loud;
+///
+/// impl<T: Send, E: Send> Layer<T, E> for Loud {
+///     async fn guard(&self, operation: &impl Operation<T, E>) -> Result<T, Failure<E>> {
+///         let result = operation.call().await;
+///         println!("{}", if result.is_ok() { "well" } else { "not well" });
+///         result
+///     }
+/// }
+///
+/// let result: Result<u32, Failure<()>> = Loud.guard(&async || Ok(7)).await;
+/// assert_eq!(result, Ok(7));
+/// // The guards of this crate are layers, too.
+/// let result: Result<u32, Failure<()>> = Timeout::default().guard(&async || Ok(7)).await;
+/// assert_eq!(result, Ok(7));
+/// # }
+/// ```
 pub trait Layer<T, E>: Send + Sync {
     /// Makes the call, or several, or none, as the guard sees fit.
     fn guard(&self, operation: &impl Operation<T, E>) -> impl Future<Output = Result<T, Failure<E>>> + Send;
 }
 
 /// One guard around another.
+///
+/// ```
+/// use std::time::Duration;
+/// use cronlet_sdk::resilience::{NoLayer, Policy, Stack, Timeout, stage};
+///
+/// let policy: Policy<stage::Deadline, Stack<NoLayer, Timeout>> = Policy::new().deadline(Duration::from_secs(30));
+/// # drop(policy);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Stack<Outer, Inner> {
     pub(super) outer: Outer,

@@ -34,6 +34,13 @@ pub mod stage {
 }
 
 /// A guard of stage `Later` may be put inside one of this stage.
+///
+/// ```
+/// use cronlet_sdk::resilience::{Precedes, stage};
+///
+/// fn may_contain<Outer: Precedes<Inner>, Inner>() {}
+/// may_contain::<stage::Retries, stage::Breaking>();
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a `{Later}` guard cannot be put inside a `{Self}` guard",
     note = "the order is: deadline, fallback, retry, hedge, breaker, rate limit, timeout, bulkhead or adaptive"
@@ -66,6 +73,25 @@ impl<T: Send, E: Send> Layer<T, E> for NoLayer {
 /// let answer: Result<u32, Failure<std::io::Error>> = policy.call(|| async { Ok(42) }).await;
 /// assert_eq!(answer.unwrap(), 42);
 /// # }
+/// ```
+///
+/// All of them but the fallback, with an adaptive limit in the place of the bulkhead:
+///
+/// ```
+/// use std::time::Duration;
+/// use cronlet_sdk::resilience::{
+///     AdaptiveLimiter, CircuitBreaker, Gcra, Gradient2, Hedge, Policy, RateLimiter, Retry,
+/// };
+///
+/// let policy = Policy::new()
+///     .deadline(Duration::from_secs(30))
+///     .retry(Retry::<u32, std::io::Error>::default())
+///     .hedge(Hedge::default())
+///     .breaker(CircuitBreaker::new("stock", Default::default()))
+///     .rate_limit(RateLimiter::new(Gcra::new(10, Duration::from_secs(1))))
+///     .timeout(Duration::from_secs(2))
+///     .adaptive(AdaptiveLimiter::new(Gradient2::default()));
+/// # drop(policy);
 /// ```
 ///
 /// A retry inside a breaker would hide failures from it:

@@ -34,6 +34,19 @@ pub enum GiveUp {
 }
 
 /// The state of one series of attempts. Pure: time and randomness are handed in.
+///
+/// ```
+/// use std::time::Duration;
+/// use cronlet_sdk::resilience::{Backoff, GiveUp, RetryCore, RetryLimits};
+///
+/// let now = tokio::time::Instant::now();
+/// let limits = RetryLimits { max_attempts: 2, ..RetryLimits::default() };
+/// let mut series = RetryCore::new(now);
+/// let mut next = || series.next(&limits, &Backoff::default(), now, None, 0.5);
+/// assert_eq!(next(), Ok(Duration::from_millis(500)));
+/// assert_eq!(next(), Err(GiveUp::Attempts));
+/// assert_eq!(series.attempts(), 2);
+/// ```
 #[derive(Debug, Clone)]
 pub struct RetryCore {
     started: Instant,
@@ -128,6 +141,26 @@ impl<T, E> Retry<T, E> {
     }
 
     /// At most this many retries, the first attempt not counted. Replaces [`max_attempts`](Retry::max_attempts).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+    /// use std::time::Duration;
+    /// use cronlet_sdk::resilience::{Backoff, Failure, Retry, RetryBudget};
+    ///
+    /// let retry: Retry<u32, &str> = Retry::new(Backoff::default())
+    ///     .max_retries(5)
+    ///     .max_total(Duration::from_secs(60))
+    ///     .budget(RetryBudget::default())
+    ///     .retry_if_error(|error| *error != "no such order")
+    ///     .retry_after(|_| Some(Duration::from_secs(1)))
+    ///     .on_retry(|attempt, wait| println!("attempt {attempt} in {wait:?}"));
+    /// assert_eq!(retry.call(|| async { Err("no such order") }).await, Err(Failure::Call("no such order")));
+    ///
+    /// // By the result: until there is an order.
+    /// let until = Retry::<u32, &str>::default().retry_if(|outcome| !matches!(outcome, Ok(orders) if *orders > 0));
+    /// assert_eq!(until.call(|| async { Ok(3) }).await, Ok(3));
+    /// # }
+    /// ```
     #[must_use]
     pub fn max_retries(self, retries: u32) -> Retry<T, E> {
         self.max_attempts(retries.saturating_add(1))

@@ -1,9 +1,11 @@
 mod adaptive;
 mod breaker;
 mod guards;
+mod models;
 mod policy;
 mod rate;
 mod retry;
+mod shared;
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},

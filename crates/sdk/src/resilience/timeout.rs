@@ -6,6 +6,17 @@ use super::{Failure, Layer, Operation};
 use crate::clock;
 
 /// Drops a call that does not end in time. resilience4j's `TimeLimiter`, whose default is 1 s.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+/// use std::time::Duration;
+/// use cronlet_sdk::resilience::{Failure, Timeout};
+///
+/// let limit = Duration::from_secs(2);
+/// let late: Result<(), Failure<()>> = Timeout::new(limit).call(std::future::pending).await;
+/// assert_eq!(late, Err(Failure::TimedOut { after: limit }));
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Timeout {
     limit: Duration,

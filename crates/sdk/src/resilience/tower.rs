@@ -15,6 +15,17 @@ use super::{Failure, Layer};
 ///
 /// Services and requests are cloned for each attempt. The service is always ready: it is inside the guard that each
 /// attempt waits for the inner service to become ready.
+///
+/// ```
+/// use std::time::Duration;
+/// use cronlet_sdk::resilience::{Policy, PolicyLayer, PolicyService};
+/// use tower_layer::Layer as _;
+///
+/// let layer = PolicyLayer::new(Policy::new().timeout(Duration::from_secs(2)));
+/// let service = "any tower service";
+/// let guarded: PolicyService<&str, _> = layer.layer(service);
+/// # drop(guarded);
+/// ```
 #[derive(Debug)]
 pub struct PolicyLayer<L> {
     guard: Arc<L>,

@@ -4,15 +4,28 @@ use jiff::Timestamp;
 
 use super::TraceParent;
 
-/// What a task is told. Read from environment variables, none of which must be there.
+/// What a task is told. Read from environment variables, none of which must be there. Elsewhere set them in the template.
 ///
 /// | variable | set by |
 /// |---|---|
-/// | `CRONLET_SCHEDULED_TIME` (RFC 3339) | you, in the template |
+/// | `CRONLET_SCHEDULED_TIME` (RFC 3339) | a cronlet node, for Jobs of CronJobs |
 /// | `JOB_NAME` | you, from the label `batch.kubernetes.io/job-name` through the downward API |
-/// | `CRONLET_ATTEMPT` (from 1) | you, or a wrapper that retries |
+/// | `CRONLET_ATTEMPT` (from 1) | a cronlet node, for Jobs; `cronlet exec` for what it runs |
 /// | `JOB_COMPLETION_INDEX` | Kubernetes and cronlet, in Indexed Jobs |
-/// | `TRACEPARENT` | whoever traces |
+/// | `TRACEPARENT` | a cronlet node, for Jobs: one trace for all attempts; or whoever traces |
+///
+/// ```
+/// use cronlet_sdk::task::Environment;
+///
+/// let environment = Environment::read(|name| match name {
+///     "CRONLET_SCHEDULED_TIME" => Some("2026-03-01T09:00:00+01:00".to_owned()),
+///     "JOB_COMPLETION_INDEX" => Some("2".to_owned()),
+///     _ => None,
+/// });
+/// let environment = environment.unwrap();
+/// assert_eq!(environment.scheduled_time.unwrap().to_string(), "2026-03-01T08:00:00Z");
+/// assert_eq!((environment.attempt, environment.completion_index), (1, Some(2)));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Environment {
@@ -28,6 +41,17 @@ pub struct Environment {
 }
 
 /// A variable that says what cannot be.
+///
+/// ```
+/// use cronlet_sdk::task::{Environment, EnvironmentFault};
+///
+/// let faults: Vec<EnvironmentFault> =
+///     Environment::read(|name| (name == "CRONLET_ATTEMPT").then(|| "first".to_owned())).unwrap_err();
+/// assert_eq!(
+///     faults[0].to_string(),
+///     "environment variable CRONLET_ATTEMPT: `first` is not a number from 1; correct it or leave it out"
+/// );
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("environment variable {variable}: `{value}` is not {expected}; correct it or leave it out")]
 pub struct EnvironmentFault {

@@ -10,6 +10,14 @@ use crate::time::Cancelled;
 /// Why a task has failed, and whether another attempt can help.
 ///
 /// `?` makes one of any error, retriable; [`permanent`](TaskError::permanent) says that trying again is in vain.
+///
+/// ```
+/// use cronlet_sdk::{task::TaskError, time::Cancelled};
+///
+/// assert!(TaskError::permanent("no such table").is_permanent());
+/// assert!(!TaskError::retriable("connection reset").is_permanent());
+/// assert!(TaskError::from(Cancelled::Cancelled).is_cancelled());
+/// ```
 pub struct TaskError {
     permanent: bool,
     source: Box<dyn Error + Send + Sync>,

@@ -14,6 +14,16 @@ use crate::time::{Context, after};
 const GRACE_DEFAULT: Duration = Duration::from_secs(25);
 
 /// What a task is given.
+///
+/// ```
+/// use cronlet_sdk::task::{Task, TaskError};
+///
+/// async fn report(task: Task) -> Result<(), TaskError> {
+///     println!("attempt {}", task.environment.attempt);
+///     task.context.run(async { /* the work */ }).await?;
+///     Ok(())
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Task {
     /// Ends when the task should: SIGTERM or SIGINT came.
@@ -34,6 +44,18 @@ where
 }
 
 /// How a task is run.
+///
+/// ```no_run
+/// use std::{process::ExitCode, time::Duration};
+/// use cronlet_sdk::task::{ExitCodes, Program};
+///
+/// fn main() -> ExitCode {
+///     Program::default()
+///         .grace(Duration::from_secs(5))
+///         .exit_codes(ExitCodes { permanent: 2, ..ExitCodes::default() })
+///         .run(|_task| async { Ok(()) })
+/// }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Program {
     grace: Duration,

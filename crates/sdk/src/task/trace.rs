@@ -5,6 +5,16 @@ use std::{fmt, str::FromStr};
 /// The W3C `traceparent` of version 00: which trace, and which span in it is the parent of this process.
 ///
 /// Hand it to your tracing library; this crate exports no spans.
+///
+/// ```
+/// use cronlet_sdk::task::{NoTraceParent, TraceParent};
+///
+/// let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+/// let parent: TraceParent = text.parse().unwrap();
+/// assert!(parent.sampled);
+/// assert_eq!(parent.to_string(), text);
+/// assert_eq!("00-0-0-01".parse::<TraceParent>(), Err(NoTraceParent));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceParent {
     /// The trace; never zero.

@@ -4,7 +4,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll},
     time::Duration,
 };
@@ -12,7 +12,7 @@ use std::{
 use tokio::{task::AbortHandle, time::Instant};
 
 use super::Timer;
-use crate::clock;
+use crate::{clock, sync};
 
 /// A future of the instant `duration` from this call, whenever it is polled. Can be polled by reference in `select!`.
 ///
@@ -31,6 +31,24 @@ pub fn after(duration: Duration) -> After {
 }
 
 /// What [`after`] gives.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+/// use std::time::Duration;
+/// use cronlet_sdk::time::{After, Ticker, after};
+///
+/// let mut over: After = after(Duration::from_millis(3200));
+/// let mut ticker = Ticker::new(Duration::from_secs(1));
+/// let mut ticks = 0;
+/// loop {
+///     tokio::select! {
+///         _ = ticker.tick() => ticks += 1,
+///         _ = &mut over => break,
+///     }
+/// }
+/// assert_eq!(ticks, 3);
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct After {
@@ -76,6 +94,21 @@ where
 type Run = dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
 
 /// The handle on a function that [`after_func`] will run.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+/// use std::time::Duration;
+/// use cronlet_sdk::time::{AfterFunc, after, after_func};
+///
+/// let timer: AfterFunc = after_func(Duration::from_secs(1), || async { println!("nobody was here") });
+/// for _ in 0..5 {
+///     after(Duration::from_millis(500)).await;
+///     // Somebody was: it waits for another second.
+///     assert!(timer.reset(Duration::from_secs(1)));
+/// }
+/// assert!(timer.stop());
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct AfterFunc {
     state: Arc<Mutex<State>>,
@@ -124,7 +157,7 @@ impl AfterFunc {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.state)
     }
 }
 

@@ -5,18 +5,30 @@ use std::{
     fmt,
     future::Future,
     mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, Weak},
     time::Duration,
 };
 
 use tokio::{sync::Notify, time::Instant};
 
-use crate::clock;
+use crate::{clock, sync};
 
 /// Children that are gone are forgotten whenever the list has doubled, and is longer than this.
 const CHILDREN_KEPT_MIN: usize = 16;
 
 /// Why a context has ended.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+/// use cronlet_sdk::time::{Cancelled, Context};
+///
+/// let context = Context::background();
+/// context.cancel_because(Cancelled::because("the disk is full"));
+/// let why: Cancelled = context.done().await;
+/// assert!(context.is_done());
+/// assert!(why.to_string().ends_with("the disk is full"));
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Cancelled {
@@ -118,6 +130,22 @@ impl Context {
     }
 
     /// As [`with_deadline`](Context::with_deadline), with a cause of its own.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+    /// use std::time::Duration;
+    /// use cronlet_sdk::time::{Cancelled, Context};
+    ///
+    /// let now = tokio::time::Instant::now();
+    /// let shift = Context::background().with_deadline(now + Duration::from_secs(8 * 3600));
+    /// let lunch = Cancelled::because("lunch");
+    /// let morning = shift.with_deadline_cause(now + Duration::from_secs(4 * 3600), lunch);
+    /// assert_eq!(morning.done().await.to_string(), "cancelled: lunch");
+    /// assert!(shift.error().is_none());
+    /// shift.cancel();
+    /// assert!(matches!(shift.error(), Some(Cancelled::Cancelled)));
+    /// # }
+    /// ```
     #[must_use]
     pub fn with_deadline_cause(&self, deadline: Instant, cause: Cancelled) -> Context {
         match &self.node.deadline {
@@ -249,7 +277,7 @@ impl Node {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.state)
     }
 }
 

@@ -1,5 +1,6 @@
 mod after;
 mod context;
+mod models;
 mod ticker;
 mod timer;
 

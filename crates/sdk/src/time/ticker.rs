@@ -12,6 +12,23 @@ use tokio::time::{Instant, Sleep};
 use crate::{clock, limits::TICKER_PERIOD_MS_MIN};
 
 /// What becomes of the ticks that fell due while nobody was waiting.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+/// use std::time::Duration;
+/// use cronlet_sdk::time::{MissedTicks, Ticker, after};
+///
+/// let second = Duration::from_secs(1);
+/// let mut ticker = Ticker::new(second).missed_ticks(MissedTicks::Burst);
+/// after(second * 3).await;
+/// let ticks = [ticker.tick().await, ticker.tick().await];
+/// assert_eq!(ticks[1] - ticks[0], second);
+/// ticker.reset(second * 2);
+/// assert_eq!(ticker.period(), second * 2);
+/// // In a future of your own:
+/// assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(ticker.poll_tick(cx).is_pending())).await);
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MissedTicks {
     /// The oldest is received at once, the others are dropped, and the pace stays on its grid: Go's one-slot channel.

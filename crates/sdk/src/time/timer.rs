@@ -39,6 +39,20 @@ impl Timer {
     }
 
     /// Fires at `deadline`; at once if that is past.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+    /// use std::time::Duration;
+    /// use cronlet_sdk::time::Timer;
+    ///
+    /// let noon = tokio::time::Instant::now() + Duration::from_secs(3600);
+    /// let mut timer = Timer::at(noon);
+    /// assert_eq!(timer.due(), Some(noon));
+    /// assert!(timer.reset(Duration::from_secs(60)), "it had not fired");
+    /// let fired = std::future::poll_fn(|cx| timer.poll_fired(cx)).await;
+    /// assert!(fired < noon);
+    /// # }
+    /// ```
     pub fn at(deadline: Instant) -> Timer {
         Timer { sleep: Some(Box::pin(clock::sleep_until(deadline))) }
     }

@@ -132,6 +132,21 @@ async fn stop_waits_for_runs_and_starts_no_other() -> Result<(), JobError> {
 }
 
 #[tokio::test(start_paused = true)]
+async fn stop_waits_for_every_run_not_only_for_the_first_to_end() -> Result<(), JobError> {
+    let scheduler = at_nine();
+    let (job, log) = logging(minutely("job").overlap(Overlap::AllowAll), secs(170));
+    scheduler.add(job)?;
+    after(secs(190)).await;
+    let status = scheduler.stop().await;
+    assert_eq!(
+        lines(&log),
+        ["09:01 began", "09:02 began", "09:03 began", "09:01 ended", "09:02 ended", "09:03 ended"]
+    );
+    assert_eq!((status["job"].succeeded, status["job"].running), (3, 0));
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_without_patience_cancels_and_then_drops() -> Result<(), JobError> {
     let scheduler = at_nine();
     let (polite, log) = logging(minutely("polite"), secs(3600));

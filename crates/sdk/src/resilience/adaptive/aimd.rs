@@ -7,6 +7,14 @@ use super::{LimitAlgorithm, Sample, real, whole};
 /// One more after each good call while the limit is in use, a tenth less after each that is cut short or too slow.
 ///
 /// Defaults are those of Netflix' concurrency-limits: from 20, within 20 to 200, times 0.9, too slow beyond 5 s.
+///
+/// ```
+/// use cronlet_sdk::resilience::{AdaptiveLimiter, Aimd};
+///
+/// let mut rule = Aimd::new(10);
+/// rule.min = 1;
+/// assert_eq!(AdaptiveLimiter::new(rule).limit(), 10);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Aimd {
     limit: usize,

@@ -16,6 +16,16 @@ const LENGTH: Duration = Duration::from_secs(10);
 ///
 /// The signal is needed: a limit that always held could never find out that more is possible. Both bests are those of
 /// the last 10 s, in parts of 100 ms.
+///
+/// ```
+/// use cronlet_sdk::resilience::{AdaptiveLimiter, Bbr};
+///
+/// let load = || std::fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse::<f64>().ok();
+/// let rule = Bbr::new(move || load().is_some_and(|load| load > 8.0));
+/// assert_eq!(rule.capacity(), None);
+/// let limiter = AdaptiveLimiter::new(rule);
+/// # drop(limiter);
+/// ```
 #[derive(Clone)]
 pub struct Bbr {
     overloaded: Arc<dyn Fn() -> bool + Send + Sync>,

@@ -8,6 +8,14 @@ const WARMUP_SAMPLES: u32 = 10;
 /// The limit of Netflix' concurrency-limits: `limit × clamp(tolerance × long / short, 0.5, 1) + queue`, smoothed.
 ///
 /// Defaults are theirs: from 20, within 20 to 200, queue 4, smoothing 0.2, tolerance 1.5, long run of 600 samples.
+///
+/// ```
+/// use cronlet_sdk::resilience::{AdaptiveLimiter, Gradient2};
+///
+/// let mut rule = Gradient2::new(16);
+/// (rule.min, rule.max) = (4, 64);
+/// assert_eq!(AdaptiveLimiter::new(rule).limit(), 16);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Gradient2 {
     limit: f64,

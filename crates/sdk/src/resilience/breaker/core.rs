@@ -26,6 +26,16 @@ pub enum BreakerState {
     MetricsOnly,
 }
 
+/// What the states are called where they are kept.
+const STATES: [(BreakerState, &str); 6] = [
+    (BreakerState::Closed, "closed"),
+    (BreakerState::Open, "open"),
+    (BreakerState::HalfOpen, "half-open"),
+    (BreakerState::Disabled, "disabled"),
+    (BreakerState::ForcedOpen, "forced-open"),
+    (BreakerState::MetricsOnly, "metrics-only"),
+];
+
 /// How a call ended, as the breaker sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallOutcome {
@@ -48,6 +58,20 @@ pub enum Admission {
 }
 
 /// The admission of one call. Worthless once the breaker's state has changed.
+///
+/// ```
+/// use cronlet_sdk::resilience::{Admission, BreakerCore, Ticket};
+///
+/// let now = tokio::time::Instant::now();
+/// let mut breaker = BreakerCore::new(Default::default(), now);
+/// let mut under_way: Vec<Ticket> = Vec::new();
+/// if let Admission::Admitted(ticket) = breaker.admit(now) {
+///     under_way.push(ticket);
+/// }
+/// for ticket in under_way {
+///     breaker.release(ticket);
+/// }
+/// ```
 #[derive(Debug)]
 #[must_use = "a probe that is neither recorded nor released is lost"]
 pub struct Ticket {
@@ -55,6 +79,26 @@ pub struct Ticket {
 }
 
 /// A breaker without a clock: every method is handed the time.
+///
+/// ```
+/// use std::time::Duration;
+/// use cronlet_sdk::resilience::{Admission, BreakerConfig, BreakerCore, BreakerState, CallOutcome, Window};
+///
+/// let start = tokio::time::Instant::now();
+/// let config = BreakerConfig { window: Window::Count(1), ..BreakerConfig::default() };
+/// let mut breaker = BreakerCore::new(config, start);
+/// let Admission::Admitted(ticket) = breaker.admit(start) else { panic!("it is closed") };
+/// breaker.record(ticket, CallOutcome::Failure, Duration::from_millis(5), start);
+/// assert_eq!(breaker.state(), BreakerState::Open);
+/// assert!(matches!(breaker.admit(start), Admission::Refused { retry_after: Some(_) }));
+///
+/// let later = start + Duration::from_secs(60);
+/// breaker.advance(later);
+/// assert_eq!(breaker.state(), BreakerState::HalfOpen);
+/// let Admission::Admitted(ticket) = breaker.admit(later) else { panic!("a probe may go") };
+/// // It said nothing about the callee: another may probe.
+/// breaker.release(ticket);
+/// ```
 #[derive(Debug)]
 pub struct BreakerCore {
     config: BreakerConfig,
@@ -80,6 +124,12 @@ impl BreakerCore {
             window: Sliding::new(config.window),
             probes: 0,
         }
+    }
+
+    /// Does not wait for ever for probes, which may have died with their process.
+    pub(super) fn bound_probes(&mut self, most: Duration) {
+        let patience = &mut self.config.max_wait_in_half_open;
+        *patience = if patience.is_zero() { most } else { *patience };
     }
 
     /// The state as of the last call of any method.
@@ -156,14 +206,42 @@ impl BreakerCore {
         self.enter(state, now);
     }
 
-    fn enter(&mut self, state: BreakerState, now: Instant) {
-        let window = match state {
+    /// What it knows, as a text that [`recall`](BreakerCore::recall) understands.
+    pub(in crate::resilience) fn remember(&self, now: Instant) -> String {
+        let state = STATES.iter().find(|(state, _)| *state == self.state).map_or("", |(_, name)| name);
+        let spent = now.saturating_duration_since(self.since).as_nanos();
+        format!("{state} {spent} {} {}\n{}", self.era, self.probes, self.window.remember(now))
+    }
+
+    /// Takes over what a breaker of the same rules knew `age` before `now`. What makes no sense changes nothing.
+    pub(in crate::resilience) fn recall(&mut self, text: &str, age: Duration, now: Instant) -> Option<()> {
+        let (first, calls) = text.split_once('\n')?;
+        let mut words = first.split(' ');
+        let mut next = || words.next();
+        let name = next()?;
+        let (state, _) = STATES.iter().find(|(_, known)| *known == name)?;
+        let spent = Duration::from_nanos(next()?.parse().ok()?).saturating_add(age);
+        let (era, probes) = (next()?.parse().ok()?, next()?.parse().ok()?);
+        let mut window = Sliding::new(self.window_of(*state));
+        window.recall(calls, age, now)?;
+        // Where instants do not reach back that far, it was just now: what waits, waits once more.
+        let since = now.checked_sub(spent).unwrap_or(now);
+        (self.state, self.since, self.era, self.window, self.probes) = (*state, since, era, window, probes);
+        Some(())
+    }
+
+    fn window_of(&self, state: BreakerState) -> Window {
+        match state {
             // The probes are counted apart, all of them.
             BreakerState::HalfOpen => Window::Count(self.config.permitted_calls_in_half_open),
             _ => self.config.window,
-        };
-        (self.state, self.since, self.window, self.probes) = (state, now, Sliding::new(window), 0);
-        self.era += 1;
+        }
+    }
+
+    fn enter(&mut self, state: BreakerState, now: Instant) {
+        let window = Sliding::new(self.window_of(state));
+        (self.state, self.since, self.window, self.probes) = (state, now, window, 0);
+        self.era = self.era.wrapping_add(1);
     }
 
     fn is_bad(&self, tally: Tally) -> bool {

@@ -49,6 +49,9 @@ enum Parts {
     Times { held: VecDeque<(Instant, Tally)>, length: Duration },
 }
 
+/// More calls than any part of a window has had: what says so was not written by a breaker.
+const COUNT_MAX: usize = 1 << 32;
+
 const FAILED: u8 = 1;
 const SLOW: u8 = 2;
 
@@ -90,5 +93,53 @@ impl Sliding {
         }
         self.total.add(call);
         self.total
+    }
+
+    /// The calls in it as a text: a letter for each, or for each part of the time its age and its counts.
+    pub(super) fn remember(&self, now: Instant) -> String {
+        match &self.parts {
+            Parts::Calls { held, .. } => held.iter().map(|bits| char::from(b'a' + bits)).collect(),
+            Parts::Times { held, .. } => {
+                let part = |(began, tally): &(Instant, Tally)| {
+                    let age = now.saturating_duration_since(*began).as_nanos();
+                    format!("{age} {} {} {}", tally.calls, tally.failed, tally.slow)
+                };
+                held.iter().map(part).collect::<Vec<_>>().join("\n")
+            }
+        }
+    }
+
+    /// Takes over the calls that another one of this kind remembered `age` before `now`.
+    pub(super) fn recall(&mut self, text: &str, age: Duration, now: Instant) -> Option<()> {
+        let mut total = Tally::default();
+        match &mut self.parts {
+            Parts::Calls { held, most } => {
+                let skipped = text.len().saturating_sub(*most);
+                for letter in text.bytes().skip(skipped) {
+                    let bits = letter.checked_sub(b'a').filter(|bits| *bits <= (FAILED | SLOW))?;
+                    held.push_back(bits);
+                    total.add(Tally::of(bits & FAILED != 0, bits & SLOW != 0));
+                }
+            }
+            Parts::Times { held, .. } => {
+                for line in text.lines() {
+                    let mut numbers = line.split(' ').map(|word| word.parse::<u64>().ok());
+                    let mut next = || numbers.next().flatten();
+                    let began = Duration::from_nanos(next()?).saturating_add(age);
+                    let mut count = || usize::try_from(next()?).ok().filter(|count| *count <= COUNT_MAX);
+                    let tally = Tally { calls: count()?, failed: count()?, slow: count()? };
+                    if tally.failed > tally.calls || tally.slow > tally.calls {
+                        return None;
+                    }
+                    // What instants do not reach is too old to count.
+                    if let Some(began) = now.checked_sub(began) {
+                        held.push_back((began, tally));
+                        total.add(tally);
+                    }
+                }
+            }
+        }
+        self.total = total;
+        Some(())
     }
 }

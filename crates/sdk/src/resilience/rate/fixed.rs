@@ -48,4 +48,20 @@ impl RateCore for FixedWindow {
         self.used += 1;
         Ok(wait)
     }
+
+    /// How long ago the period that counts began, and the turns that were given in it.
+    fn remember(&self, now: Instant) -> Option<String> {
+        let passed = now.saturating_duration_since(self.origin?);
+        let begun = passed.as_nanos().saturating_sub(self.cycle.saturating_mul(self.period.as_nanos()));
+        Some(format!("{begun} {}", self.used))
+    }
+
+    fn recall(&mut self, text: &str, age: Duration, now: Instant) {
+        let numbers = text.split_once(' ').map(|(begun, used)| (begun.parse(), used.parse::<u64>()));
+        let Some((Ok(begun), Ok(used))) = numbers else { return };
+        // Where instants do not reach back that far, the period has begun just now.
+        let begun = Duration::from_nanos(begun).saturating_add(age);
+        (self.origin, self.cycle, self.used) =
+            (Some(now.checked_sub(begun).unwrap_or(now)), 0, u128::from(used));
+    }
 }

@@ -48,4 +48,15 @@ impl RateCore for Gcra {
         self.full_at = Some(full_at.checked_add(self.interval).ok_or(Duration::MAX)?);
         Ok(wait)
     }
+
+    fn remember(&self, now: Instant) -> Option<String> {
+        let full_in = self.full_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
+        Some(full_in.as_nanos().to_string())
+    }
+
+    fn recall(&mut self, text: &str, age: Duration, now: Instant) {
+        if let Ok(full_in) = text.parse().map(Duration::from_nanos) {
+            self.full_at = now.checked_add(full_in.saturating_sub(age));
+        }
+    }
 }

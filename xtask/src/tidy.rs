@@ -33,7 +33,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("image", &[]),
     ("sdk", &["schedule"]),
     ("simulate", &["schedule", "object", "controller", "store"]),
-    ("cronlet", &["schedule", "object", "controller", "store", "server", "image", "runtime", "simulate"]),
+    (
+        "cronlet",
+        &["schedule", "object", "controller", "store", "server", "image", "runtime", "sdk", "simulate"],
+    ),
 ];
 
 /// Crates that may know neither the time nor the world around them, and what they may therefore not name.

@@ -23,6 +23,8 @@ pub enum Command {
     Up(Up),
     /// Run one Job to its end and stream its logs; exits 0 on Complete, 1 on Failed
     Run(command::run::Run),
+    /// Run a command with retries, a time limit and a circuit breaker
+    Exec(command::exec::ExecArguments),
     /// Show when a schedule fires next
     Next(command::next::Next),
     /// Play scenario files on a simulated node

@@ -5,6 +5,7 @@ mod attempts;
 pub mod completion;
 pub mod delete;
 pub mod describe;
+pub mod exec;
 pub mod get;
 pub mod image;
 pub mod kubeconfig;

@@ -41,6 +41,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Up(up) => command::up::run(&up),
         Command::Run(run) => command::run::run(&run),
+        Command::Exec(exec) => command::exec::run(&exec),
         Command::Next(next) => command::next::run(&next),
         Command::Simulate(simulate) => command::simulate::run(&simulate),
         Command::Apply(apply) => command::apply::run(&apply),

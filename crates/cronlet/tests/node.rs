@@ -10,6 +10,8 @@ mod commands;
 mod crash;
 #[path = "node/cronjobs.rs"]
 mod cronjobs;
+#[path = "node/exec.rs"]
+mod exec;
 #[path = "node/job_expectations.rs"]
 mod job_expectations;
 #[path = "node/job_pods.rs"]

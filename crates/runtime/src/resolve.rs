@@ -15,6 +15,7 @@ pub(crate) mod network;
 mod payload;
 pub(crate) mod pull_secret;
 mod shared_memory;
+pub(crate) mod shared_state;
 mod storage;
 mod sysctls;
 mod task;
@@ -184,6 +185,10 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Resolved, Vec<Blocked>> {
         volumes.push(files::network(&inputs, &spec, &sandbox));
         volumes.extend(shared_memory::volume(&inputs, &spec));
     }
+    match shared_state::volume(&inputs) {
+        Ok(volume) => volumes.extend(volume),
+        Err(message) => blocked.push(Blocked::Volume { volume: String::new(), message }),
+    }
     let mut containers = Vec::new();
     for (role, container) in roles(&spec) {
         match resolve_container(&inputs, &spec, (role, container), &volumes, &sandbox) {
@@ -287,6 +292,7 @@ fn resolve_container(
     let defaults = image.into_iter().flat_map(image::environment).chain([("HOME".to_owned(), home)]);
     let mut env = environment::complete(inputs, spec, own, defaults);
     let attempt = task::tell(inputs, &mut env);
+    shared_state::give(volumes, &mut mounts, &mut env);
     let root = image.map(|image| image::root(inputs, spec, container, image)).transpose();
     let own_dir = container.working_dir.as_deref().filter(|dir| !dir.is_empty());
     let cwd = own_dir.or(image.map(|image| image.working_dir.as_str())).unwrap_or_default();

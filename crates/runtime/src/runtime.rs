@@ -241,6 +241,11 @@ impl Runtime {
         }
     }
 
+    /// Removes what is kept for a namespace that is gone. Never waits.
+    pub fn remove_namespace(&self, name: &str) {
+        self.shared.queue.remove_dir(resolve::shared_state::directory(&self.shared.facts.volumes_dir, name));
+    }
+
     /// Ends all pods, each within its grace period, and waits until they have ended. No other is started any more.
     pub async fn stop_all(&self) {
         self.shared.queue.stop_all();

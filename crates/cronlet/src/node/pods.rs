@@ -74,6 +74,7 @@ impl Pods {
             }
             (Kind::PersistentVolumeClaim, None) => runtime.remove_claim(object, snapshot),
             (Kind::PersistentVolume, None) => runtime.remove_volume(object),
+            (Kind::Namespace, None) => runtime.remove_namespace(object.name()),
             (Kind::ConfigMap | Kind::Secret | Kind::PersistentVolumeClaim, Some(_)) => {
                 self.retry_namespace(object.namespace(), snapshot);
                 self.refresh(object, snapshot);

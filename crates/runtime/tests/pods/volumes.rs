@@ -29,6 +29,7 @@ crate::tests![
     the_hosts_later_mounts_are_seen_if_wanted,
     what_is_mounted_below_can_be_read_only_too,
     the_host_sees_what_a_privileged_container_mounts,
+    what_guards_keep_is_shared_within_a_namespace,
 ];
 
 /// A group that this machine does not have.
@@ -340,4 +341,30 @@ fn the_host_sees_what_a_privileged_container_mounts() {
     let (code, log) = run(&mut node, &pod("p", &host));
     assert_eq!(code, Some(0), "{log}");
     assert!(host.join("sub/file").exists(), "the mount outlives the container");
+}
+
+/// A pod that has what guards keep for its namespace.
+fn keeping(mut pod: Pod) -> Pod {
+    pod.metadata.annotations = Some([("cronlet.dev/state".to_owned(), "shared".to_owned())].into());
+    pod
+}
+
+fn what_guards_keep_is_shared_within_a_namespace() {
+    let dir = tempfile::tempdir().unwrap();
+    for (mut node, of) in [
+        (Node::new(&dir.path().join("processes")), crate::node::pod as fn(&str, &str, Value) -> Pod),
+        (containers::node(&dir.path().join("containers")), |name, script, _| {
+            containers::of_image(name, script, json!({}))
+        }),
+    ] {
+        let script = "echo open > $CRONLET_STATE_DIR/breaker-stock && ls $CRONLET_STATE_DIR";
+        node.create(&keeping(of("writes", script, json!({}))));
+        assert_eq!(exit_code(&node.end("writes")), Some(0), "{}", node.log("writes"));
+        node.create(&keeping(of("reads", "cat $CRONLET_STATE_DIR/breaker-stock", json!({}))));
+        assert_eq!(exit_code(&node.end("reads")), Some(0));
+        assert_eq!(node.log("reads"), "open\n");
+        node.create(&of("plain", "echo ${CRONLET_STATE_DIR-none}", json!({})));
+        assert_eq!(exit_code(&node.end("plain")), Some(0));
+        assert_eq!(node.log("plain"), "none\n", "it has not asked");
+    }
 }

@@ -7,11 +7,13 @@
 //! | [`cron`] | a scheduler inside a program, with Temporal's overlap policies |
 //! | [`task`] | the `main` of a job: signals, grace, exit codes, checkpoints |
 //! | `metrics` | counters and histograms for Prometheus (feature `metrics`) |
-//! | `exec` | retries and time limits for commands in any language (feature `exec`) |
+//! | `otlp` | spans of a task for an OpenTelemetry collector, in the trace that the node names (feature `otlp`) |
+//! | `exec` | retries, time limits and breakers for commands in any language (feature `exec`) |
 //!
 //! Other features: `tower` gives `tower::Layer`s of policies, `tracing` tells of retries, breakers and runs. Everything
-//! works in any tokio program; nothing here needs a cronlet node, or knows of one. State lives in the process: what a
-//! breaker has learnt is forgotten when a job ends.
+//! works in any tokio program, and nothing needs a cronlet node. Where there is one, [`task`] knows from it when a run was
+//! due and which attempt it is, and [`SharedState`](resilience::SharedState) keeps what breakers and rates have learnt
+//! from one run to the next.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
@@ -40,9 +42,13 @@ pub mod cron;
 mod event;
 #[cfg(feature = "exec")]
 pub mod exec;
+#[cfg(any(feature = "metrics", feature = "otlp"))]
+mod http;
 pub mod limits;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 pub mod resilience;
 mod sync;
 pub mod task;

@@ -55,3 +55,9 @@ pub const SHARED_LOCK_TRIES_MAX: u32 = 50_000;
 /// How many seconds the probes of a breaker that is shared have, if the breaker has no bound of its own: one that died
 /// with its process would be waited for for ever.
 pub const SHARED_PROBE_SECONDS_MAX: u64 = 3600;
+
+/// How many spans that have ended wait to be sent; more are lost.
+pub const SPANS_MAX: usize = 2048;
+
+/// How many things are said about a span at most (OpenTelemetry's default).
+pub const SPAN_ATTRIBUTES_MAX: usize = 128;

@@ -19,6 +19,7 @@ mod environment;
 mod exit;
 mod program;
 mod trace;
+mod traced;
 
 pub use checkpoint::Checkpoint;
 pub use environment::{Environment, EnvironmentFault};

@@ -3,19 +3,18 @@
 use std::{io, sync::Arc, time::Duration};
 
 use tokio::{
-    io::{AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
 
 use super::Registry;
 use crate::{
+    http::{PATIENCE, head_line, send},
     limits::{REQUEST_BYTES_MAX, SCRAPES_MAX},
     time::{Context, after},
 };
 
-/// A peer that is slower than this is given up.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// How long no connection is accepted after one could not be.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
@@ -90,27 +89,8 @@ async fn answer(mut stream: TcpStream, registry: &Registry) -> io::Result<()> {
 /// # Ok(()) }
 /// ```
 pub async fn push(address: &str, job: &str, registry: &Registry) -> io::Result<()> {
-    let timed_out = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer from {address}"));
-    tokio::select! {
-        pushed = put(address, job, registry.text()) => pushed,
-        _ = after(PATIENCE) => Err(timed_out()),
-    }
-}
-
-async fn put(address: &str, job: &str, body: String) -> io::Result<()> {
-    let mut stream = TcpStream::connect(address).await?;
-    let (job, length) = (path_segment(job), body.len());
-    let head = format!(
-        "PUT /metrics/job/{job} HTTP/1.1\r\nHost: {address}\r\nContent-Type: text/plain; version=0.0.4\r\n\
-         Content-Length: {length}\r\nConnection: close\r\n\r\n"
-    );
-    stream.write_all(head.as_bytes()).await?;
-    stream.write_all(body.as_bytes()).await?;
-    let status = head_line(&mut BufReader::new(stream.take(REQUEST_BYTES_MAX as u64))).await?;
-    match status.split_whitespace().nth(1) {
-        Some(code) if code.starts_with('2') => Ok(()),
-        _ => Err(io::Error::other(format!("{address} answered `{}`", status.trim_end()))),
-    }
+    let request = format!("PUT /metrics/job/{}", path_segment(job));
+    send(address, &request, "Content-Type: text/plain; version=0.0.4\r\n", &registry.text()).await
 }
 
 /// The first line of a request, after all of its head was read.
@@ -119,12 +99,6 @@ async fn head(reader: impl AsyncRead + Unpin) -> io::Result<String> {
     let first = head_line(&mut lines).await?;
     while !head_line(&mut lines).await?.trim_end().is_empty() {}
     Ok(first)
-}
-
-async fn head_line(lines: &mut (impl AsyncBufRead + Unpin)) -> io::Result<String> {
-    let mut line = Vec::new();
-    lines.read_until(b'\n', &mut line).await?;
-    Ok(String::from_utf8_lossy(&line).into_owned())
 }
 
 /// Percent-encodes what could end a segment of a path.

@@ -7,7 +7,7 @@ use tokio::{
     task::JoinError,
 };
 
-use super::{Environment, ExitCodes, TaskError};
+use super::{Environment, EnvironmentFault, ExitCodes, TaskError, traced::Traced};
 use crate::time::{Context, after};
 
 /// Less than the 30 s that Kubernetes gives pods by default, so that the task says itself how it ended.
@@ -30,6 +30,9 @@ pub struct Task {
     pub context: Context,
     /// What the environment says.
     pub environment: Environment,
+    /// The span of the whole run, which ends with it. Make [children](crate::otlp::Span::child) of it.
+    #[cfg(feature = "otlp")]
+    pub span: std::sync::Arc<crate::otlp::Span>,
 }
 
 /// Runs `work` with the defaults of [`Program`].
@@ -90,38 +93,54 @@ impl Program {
         F: FnOnce(Task) -> Fut,
         Fut: Future<Output = Result<(), TaskError>> + Send + 'static,
     {
-        let environment = match Environment::read(|name| std::env::var(name).ok()) {
-            Ok(environment) => environment,
+        match self.try_run(work) {
+            Ok(code) => ExitCode::from(code),
             Err(faults) => {
                 for fault in faults {
-                    log_error(&fault.to_string(), self.codes.misconfigured);
+                    log_error(&fault, self.codes.misconfigured);
                 }
-                return ExitCode::from(self.codes.misconfigured);
+                ExitCode::from(self.codes.misconfigured)
             }
-        };
-        let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-            Ok(runtime) => runtime,
-            Err(error) => {
-                log_error(&format!("there is no runtime: {error}"), self.codes.misconfigured);
-                return ExitCode::from(self.codes.misconfigured);
+        }
+    }
+
+    /// The exit code, or why the task cannot be run.
+    fn try_run<F, Fut>(self, work: F) -> Result<u8, Vec<String>>
+    where
+        F: FnOnce(Task) -> Fut,
+        Fut: Future<Output = Result<(), TaskError>> + Send + 'static,
+    {
+        let told = |faults: Vec<EnvironmentFault>| faults.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let environment = Environment::read(|name| std::env::var(name).ok()).map_err(told)?;
+        let traced = Traced::begin(&environment).map_err(|fault| told(vec![fault]))?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| vec![format!("there is no runtime: {error}")])?;
+        let code = runtime.block_on(async {
+            let context = Context::background();
+            let task = Task {
+                context: context.clone(),
+                environment,
+                #[cfg(feature = "otlp")]
+                span: traced.span.clone(),
+            };
+            let ending = match Signals::new() {
+                Ok(mut signals) => {
+                    supervise(work(task), &context, self.grace, async || signals.next().await).await
+                }
+                Err(error) => Ending::Failed(TaskError::retriable(error)),
+            };
+            let (code, message) = ending.verdict(&self.codes);
+            if let Some(message) = &message {
+                log_error(message, code);
             }
-        };
-        let ending = runtime.block_on(async {
-            let mut signals = Signals::new()?;
-            let task = Task { context: Context::background(), environment };
-            let context = task.context.clone();
-            Ok::<_, io::Error>(
-                supervise(work(task), &context, self.grace, async || signals.next().await).await,
-            )
+            if let Some(lost) = traced.end(code, message.as_deref()).await {
+                log_error(&lost, code);
+            }
+            code
         });
         // Blocking work that did not notice is left behind; the process ends.
         runtime.shutdown_background();
-        let ending = ending.unwrap_or_else(|error| Ending::Failed(TaskError::retriable(error)));
-        let (code, message) = ending.verdict(&self.codes);
-        if let Some(message) = message {
-            log_error(&message, code);
-        }
-        ExitCode::from(code)
+        Ok(code)
     }
 }
 

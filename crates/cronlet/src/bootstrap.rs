@@ -166,7 +166,7 @@ fn check_network(options: &Options) -> anyhow::Result<()> {
     if options.runtime != RuntimeChoice::Oci {
         bail!("--pod-network bridge: only containers have networks of their own\nhint: add `--runtime oci`");
     }
-    if !rustix::process::geteuid().is_root() {
+    if !cronlet_runtime::users::is_machine_root() {
         bail!(
             "--pod-network bridge: only root can make it\nhint: run the node as root, or choose `host` or `none`"
         );

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use cronlet_runtime::users;
 
 /// The name of the admin kubeconfig below the data directory.
 pub const KUBECONFIG_NAME: &str = "admin.kubeconfig";
@@ -17,7 +18,7 @@ pub fn data_dir(asked: Option<&Path>) -> anyhow::Result<PathBuf> {
         Some(dir) => {
             std::path::absolute(dir).with_context(|| format!("{}: not a usable path", dir.display()))
         }
-        None if rustix::process::geteuid().is_root() => Ok(PathBuf::from("/var/lib/cronlet")),
+        None if users::is_machine_root() => Ok(PathBuf::from("/var/lib/cronlet")),
         None => Ok(state_home()
             .context("no place for data: set HOME or XDG_STATE_HOME, or give --data-dir")?
             .join("cronlet")),
@@ -31,7 +32,7 @@ pub fn log_root(asked: Option<&Path>, data_dir: &Path) -> anyhow::Result<PathBuf
         Some(dir) => {
             std::path::absolute(dir).with_context(|| format!("{}: not a usable path", dir.display()))
         }
-        None if rustix::process::geteuid().is_root() => Ok(PathBuf::from("/var/log")),
+        None if users::is_machine_root() => Ok(PathBuf::from("/var/log")),
         None => Ok(data_dir.join("log")),
     }
 }

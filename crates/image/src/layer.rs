@@ -34,14 +34,53 @@ pub(crate) use self::tree::remove_tree;
 pub(crate) enum Owners {
     /// Root: owners are those of the archive.
     Kept,
+    /// Root of a user namespace with some of the machine's users: owners are those of the archive, as far as there are
+    /// such.
+    Mapped {
+        /// The first user, and the first group, of the machine that is not the user's own.
+        first: (u32, u32),
+        /// How many users and groups there are, the user's own included.
+        counts: (u32, u32),
+    },
     /// An ordinary user: everything belongs to the user, and set-user-ID and set-group-ID bits are dropped.
     Squashed,
+}
+
+/// Of a map of users or groups in which root is an ordinary user and the others are its ranges: the first outside that is
+/// not the user's own, and how many there are.
+fn ranges_of(map: &str) -> Option<(u32, u32)> {
+    let lines = map.lines().map(|line| line.split_whitespace().map(|number| number.parse::<u32>().ok()));
+    let mut extents = Vec::new();
+    for mut numbers in lines {
+        extents.push((numbers.next()??, numbers.next()??, numbers.next()??));
+    }
+    match extents.as_slice() {
+        [(0, own, 1), (1, first, _), ..] if *own != 0 => {
+            let count = extents.iter().fold(0_u32, |sum, (_, _, count)| sum.saturating_add(*count));
+            Some((*first, count))
+        }
+        _ => None,
+    }
 }
 
 impl Owners {
     /// What this process can do.
     pub fn of_this_process() -> Self {
-        if rustix::process::geteuid().is_root() { Self::Kept } else { Self::Squashed }
+        if !rustix::process::geteuid().is_root() {
+            return Self::Squashed;
+        }
+        let read = |name| ranges_of(&std::fs::read_to_string(format!("/proc/self/{name}")).ok()?);
+        match (read("uid_map"), read("gid_map")) {
+            (Some((user, users)), Some((group, groups))) => {
+                Self::Mapped { first: (user, group), counts: (users, groups) }
+            }
+            _ => Self::Kept,
+        }
+    }
+
+    /// Whether files get the owners that the archive says.
+    pub fn are_kept(self) -> bool {
+        self != Self::Squashed
     }
 }
 
@@ -156,7 +195,7 @@ fn device(owners: Owners, path: &[u8]) -> Result<(), String> {
     match owners {
         _ if relative.starts_with(b"dev/") => Ok(()),
         Owners::Kept => Err("device nodes are not allowed in an image".to_owned()),
-        Owners::Squashed => {
+        Owners::Mapped { .. } | Owners::Squashed => {
             tracing::warn!(path = %String::from_utf8_lossy(path), "left out a device node of an image");
             Ok(())
         }

@@ -3,6 +3,7 @@
 //! ```text
 //! blobs/sha256/<hex>      manifests, configurations and layers, exactly as their digests say
 //! layers/<chainID>/fs     a layer unpacked, for the stack of layers below it
+//! layers-<user>-<group>/  the same, by an ordinary user with ranges, for those that begin with these
 //! names.json              names and what they stand for
 //! tmp/                    what is not whole yet
 //! ```
@@ -86,6 +87,8 @@ pub struct Listed {
 pub struct Store {
     root: PathBuf,
     owners: Owners,
+    /// Where layers are unpacked. What has other owners is for others.
+    layers: PathBuf,
 }
 
 /// While this lives, no garbage is collected: what is not named yet stays.
@@ -101,15 +104,19 @@ impl Store {
     /// If the directories cannot be made.
     pub fn open(directory: impl Into<PathBuf>) -> Result<Self> {
         let root = directory.into();
-        for part in ["blobs/sha256", "layers", "tmp"] {
-            let path = root.join(part);
+        let owners = Owners::of_this_process();
+        let layers = match owners {
+            Owners::Kept | Owners::Squashed => root.join("layers"),
+            Owners::Mapped { first: (user, group), .. } => root.join(format!("layers-{user}-{group}")),
+        };
+        for path in [root.join("blobs/sha256"), layers.clone(), root.join("tmp")] {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
             made.map_err(Error::io(format!("make {}", path.display())))?;
         }
         // Layers have files that act for their owner whoever executes them.
         let closed = fs::set_permissions(&root, fs::Permissions::from_mode(0o700));
         closed.map_err(Error::io(format!("close {} to others", root.display())))?;
-        Ok(Self { root, owners: Owners::of_this_process() })
+        Ok(Self { root, owners, layers })
     }
 
     /// The image of this name, or none if it is not here. A name with a digest is also found by other names of the
@@ -286,11 +293,11 @@ impl Store {
             let problem = format!("its content is {found}, the image names {diff_id}; the image is damaged");
             return Err(Error::Layer { layer: blob.to_string(), problem });
         }
-        staging.become_whole(&self.root.join("layers").join(chain.hex()))
+        staging.become_whole(&self.layers.join(chain.hex()))
     }
 
     fn layer_path(&self, chain_id: &Digest) -> PathBuf {
-        self.root.join("layers").join(chain_id.hex()).join("fs")
+        self.layers.join(chain_id.hex()).join("fs")
     }
 
     fn garbage_lock(&self) -> Result<File> {

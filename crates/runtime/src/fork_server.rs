@@ -7,7 +7,7 @@
 //! It also forks the parents of programs that somebody wants to run in a container: they, too, must have one thread.
 
 use std::{
-    ffi::OsStr,
+    ffi::{CString, OsStr},
     io::{self, IoSlice, IoSliceMut},
     mem::MaybeUninit,
     os::{
@@ -35,7 +35,7 @@ use crate::{
     journal::{self, Event},
     limits,
     shim::{self, connect, exec},
-    sys,
+    sys, users,
 };
 
 /// The first and only argument of a program that is executed as a fork server.
@@ -221,7 +221,7 @@ fn become_shim(pod_dir: &Path, commands: OwnedFd) -> i32 {
     }
     drop(commands);
     // Only for who looks at a list of processes.
-    let _ = set_name(c"cronlet-shim");
+    let _ = CString::new(users::SHIM_NAME).map(|name| set_name(&name));
     shim::run(pod_dir)
 }
 

@@ -33,6 +33,7 @@ pub mod status;
 mod sys;
 mod text;
 mod usage;
+pub mod users;
 mod volumes;
 
 pub use attach::{AttachError, AttachRequest, Attachment, End};

@@ -19,7 +19,7 @@ use std::{
 use rustix::{
     fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, open, openat2},
     mount::{MountFlags, MoveMountFlags, OpenTreeFlags, mount, move_mount, open_tree},
-    process::umask,
+    process::{geteuid, umask},
 };
 
 use self::mirror::Mirrors;
@@ -268,7 +268,8 @@ fn create_file(path: &Path) -> io::Result<()> {
 pub(crate) fn mount_memory(volumes: &[spec::MemoryVolume]) -> Result<(), Refused> {
     let refuse = |volume: &spec::MemoryVolume, message| Refused { volume: volume.volume.clone(), message };
     let Some(first) = volumes.first() else { return Ok(()) };
-    let namespace = namespace::enter().map_err(|why| refuse(first, why.to_string()))?;
+    namespace::enter().map_err(|why| refuse(first, why.to_string()))?;
+    let owns_groups = geteuid().is_root();
     for volume in volumes {
         let mut options = if volume.shared_memory { "mode=1777" } else { "mode=0777" }.to_owned();
         let mut flags = MountFlags::NOSUID | MountFlags::NODEV;
@@ -276,7 +277,7 @@ pub(crate) fn mount_memory(volumes: &[spec::MemoryVolume]) -> Result<(), Refused
         if let Some(bytes) = volume.bytes_max {
             options.push_str(&format!(",size={bytes}"));
         }
-        if let (true, Some(gid)) = (namespace.privileged, volume.gid) {
+        if let (true, Some(gid)) = (owns_groups, volume.gid) {
             options = options.replace("0777", "2777") + &format!(",gid={gid}");
         }
         let options = CString::new(options).expect("names and numbers have no null bytes");

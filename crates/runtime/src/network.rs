@@ -20,7 +20,6 @@ use std::{
 };
 
 use cronlet_object::api;
-use rustix::process::geteuid;
 use sha2::{Digest, Sha256};
 
 pub use self::address::{Subnet, SubnetError};
@@ -30,6 +29,7 @@ use crate::{
     journal::{self, Event},
     resolve::{self, network},
     spec::{Attachment, HostPort, Peer, Pod},
+    users,
 };
 
 /// Which network a pod has.
@@ -156,7 +156,7 @@ impl Network {
             }
         }
         members.outdated = members.pods.values().filter_map(Member::group).collect();
-        if !geteuid().is_root() {
+        if !users::is_machine_root() {
             return;
         }
         let is_used = members.pods.values().any(|member| member.attachment.is_some());
@@ -301,7 +301,7 @@ impl Network {
 
     /// Makes the bridge and what belongs to it, unless it is there.
     fn ensure(&self, members: &mut Members) -> Result<(), String> {
-        if !geteuid().is_root() {
+        if !users::is_machine_root() {
             return Err(
                 "the network \"bridge\" needs root: run the node as root, or choose \"host\" or \"none\" \
                         (--pod-network, annotation cronlet.dev/network)"

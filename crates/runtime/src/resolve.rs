@@ -100,6 +100,8 @@ pub struct NodeFacts {
     pub pod_network: PodNetwork,
     /// How many processes a pod may have at once, if that is bounded.
     pub pod_pids_max: Option<u32>,
+    /// Whether it runs as an ordinary user who has ranges of further users and groups.
+    pub has_ranges: bool,
 }
 
 /// A pod that can be started.

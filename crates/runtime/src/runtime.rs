@@ -25,7 +25,7 @@ use cronlet_object::{
     api::{PersistentVolume, PersistentVolumeClaim, PodStatus},
     claim,
 };
-use rustix::process::{Gid, getegid, geteuid, getgroups};
+use rustix::process::{Gid, getgroups};
 use tokio::net::TcpStream;
 
 pub use self::images::ImageConfig;
@@ -45,6 +45,7 @@ use crate::{
     network::{Network, NetworkConfig},
     resolve::{self, NodeFacts, Users, pod_dir},
     usage::{self, Usage},
+    users,
 };
 
 /// Where systemd-resolved says whom it asks itself.
@@ -161,6 +162,7 @@ impl Runtime {
             resolv_conf,
             pod_network: config.network.default,
             pod_pids_max: config.pod_pids_max,
+            has_ranges: users::has_ranges(),
         };
         make_dirs(&facts)?;
         let network =
@@ -314,7 +316,8 @@ fn users() -> Users {
     let groups = getgroups().unwrap_or_default().into_iter().map(Gid::as_raw).collect();
     // Without the file nobody has a home directory.
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    Users::new(geteuid().as_raw(), getegid().as_raw(), groups, &passwd)
+    let (uid, gid) = users::outside();
+    Users::new(uid, gid, groups, &passwd)
 }
 
 fn make_dirs(facts: &NodeFacts) -> Result<(), RuntimeError> {

@@ -30,7 +30,7 @@ use self::root::Tree;
 use crate::{
     mounts::{self, Refused},
     spec::{Container, Identity, Mount, Pod, Processes, Propagation, Root},
-    sys,
+    sys, users,
 };
 
 /// The directory, in the pod's, of one container's own files.
@@ -60,6 +60,29 @@ pub(crate) struct Place {
     gid: u32,
     /// Which processes the container sees.
     processes: Processes,
+    /// What the shim is to the machine.
+    standing: Standing,
+}
+
+/// What a process is to the machine, which decides about the users of a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Its root: the container has the machine's users.
+    Machine,
+    /// Root of a namespace with ranges of users, all of which the container has.
+    Ranges,
+    /// One user, who is all that the container has.
+    Single,
+}
+
+impl Standing {
+    fn of_this_process() -> Self {
+        match (users::is_machine_root(), users::has_ranges()) {
+            (true, _) => Standing::Machine,
+            (false, true) => Standing::Ranges,
+            (false, false) => Standing::Single,
+        }
+    }
 }
 
 impl Place {
@@ -74,7 +97,13 @@ impl Place {
         // It becomes the mode of the container's `/`.
         fs::set_permissions(&upper, fs::Permissions::from_mode(0o755))?;
         let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
-        Ok(Place { upper, work, root, stage, uid, gid, processes })
+        let standing = Standing::of_this_process();
+        Ok(Place { upper, work, root, stage, uid, gid, processes, standing })
+    }
+
+    /// Whether the container's process waits for its users before it makes its sandbox ([`users::share_with`]).
+    pub(crate) fn awaits_users(&self) -> bool {
+        self.standing == Standing::Ranges
     }
 }
 
@@ -137,18 +166,13 @@ pub(crate) fn share(pod: &Pod) -> io::Result<()> {
     Ok(())
 }
 
-/// The namespaces of a container's own, for [`sys::fork_into`]. Without root they belong to one more user namespace, in
-/// which the one user there is has the number that the container asks for.
+/// The namespaces of a container's own, for [`sys::fork_into`]. Without root of the machine they belong to one more user
+/// namespace: with all users that this process has, or with its only one under the number that the container asks for.
 pub(crate) fn namespaces(processes: Processes) -> u64 {
     let of_processes = if processes == Processes::Own { libc::CLONE_NEWPID } else { 0 };
     let own = libc::CLONE_NEWNS | of_processes;
-    let all = if is_node_root() { own } else { own | libc::CLONE_NEWUSER };
+    let all = if users::is_machine_root() { own } else { own | libc::CLONE_NEWUSER };
     u64::from(all.unsigned_abs())
-}
-
-/// Whether this process is root of the machine, or of whatever takes its place.
-fn is_node_root() -> bool {
-    geteuid().is_root()
 }
 
 /// Makes the file system of a container and enters it. The process is the container's, the first of its namespaces.
@@ -165,13 +189,13 @@ pub(crate) fn enter(
             message: format!("cannot make the sandbox ({step}): {error}"),
         }
     };
-    let privileged = place.uid == 0;
+    let privileged = place.standing == Standing::Machine;
     if privileged && place.processes != Processes::Own {
         // Others see this process before it is theirs to see. The program that is executed can be looked into as usual.
         set_dumpable_behavior(DumpableBehavior::NotDumpable)
             .map_err(|error| failed("dumps")(error.into()))?;
     }
-    if !privileged {
+    if place.standing == Standing::Single {
         mounts::namespace::map_one((identity.uid, place.uid), (identity.gid, place.gid))
             .map_err(failed("users"))?;
     }

@@ -33,6 +33,9 @@ mod outputs;
 #[path = "pods/pulls.rs"]
 mod pulls;
 
+#[path = "pods/ranges.rs"]
+mod ranges;
+
 #[path = "pods/rights.rs"]
 mod rights;
 
@@ -77,7 +80,8 @@ fn main() -> ExitCode {
         all.extend([storage::TESTS, volumes::TESTS].concat());
         if containers::has_busybox() {
             let of_images = [containers::TESTS, attach::IN_IMAGES, hostile::TESTS, network::TESTS];
-            all.extend([of_images.concat(), [pulls::TESTS, rights::TESTS, sharing::TESTS].concat()].concat());
+            let more = [pulls::TESTS, ranges::TESTS, rights::TESTS, sharing::TESTS];
+            all.extend([of_images.concat(), more.concat()].concat());
         } else {
             println!(
                 "the tests of containers are not run: there is no /bin/busybox (Debian's busybox-static)"

@@ -113,6 +113,8 @@ enum Output {
 /// Does what was asked.
 pub fn run(arguments: &Image) -> anyhow::Result<ExitCode> {
     let data_dir = place::data_dir(arguments.data_dir.as_deref())?;
+    // As the node does that uses the store.
+    cronlet_runtime::users::enter_ranges();
     let store = Store::open(place::images(&data_dir))?;
     let registry = Registry::new(arguments.insecure_registry.clone());
     match &arguments.what {

@@ -75,6 +75,10 @@ pub struct Overrides {
 
 /// Runs the Job.
 pub fn run(arguments: &Run) -> anyhow::Result<ExitCode> {
+    if arguments.file.is_some() && arguments.runtime == RuntimeChoice::Oci {
+        // For a node of its own, and before there are threads.
+        cronlet_runtime::users::enter_ranges();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let manifests = match &arguments.file {
         Some(file) => match diagnostic::read_manifests_to_run(std::slice::from_ref(file)) {

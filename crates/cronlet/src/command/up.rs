@@ -12,13 +12,13 @@ use std::{
 
 use anyhow::bail;
 use cronlet_object::Clock;
-use cronlet_runtime::NetworkConfig;
+use cronlet_runtime::{NetworkConfig, users};
 use jiff::{Timestamp, tz::TimeZone};
 use tokio::{select, time::timeout};
 
 use self::fresh::Fresh;
 use crate::{
-    arguments::Up,
+    arguments::{RuntimeChoice, Up},
     bootstrap::{self, Options, Server},
     client::{Client, Target},
     clock::SystemClock,
@@ -47,6 +47,10 @@ pub fn run(up: &Up) -> anyhow::Result<ExitCode> {
         pod_pids_max: Some(up.pod_pids_limit).filter(|limit| *limit > 0),
         in_memory: up.in_memory,
     };
+    // Before there are threads. Processes of the machine are the user's own.
+    if up.runtime == RuntimeChoice::Oci {
+        users::enter_ranges();
+    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(API_THREADS).enable_all().build()?;
     runtime.block_on(serve(up, &options, &manifests))

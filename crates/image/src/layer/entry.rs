@@ -109,6 +109,20 @@ pub(super) fn attributes<R: Read>(
     };
     let (mode, owner) = match owners {
         Owners::Kept => (mode, Some((id(header.uid(), &fields.uid)?, id(header.gid(), &fields.gid)?))),
+        Owners::Mapped { counts, .. } => {
+            let within = |id: u32, count: u32, table: &str| {
+                let problem = || {
+                    let count = count - 1;
+                    format!(
+                        "it belongs to {id}, and there are only {count} in {table}: give this user a larger range"
+                    )
+                };
+                if id < count { Ok(id) } else { Err(problem()) }
+            };
+            let uid = within(id(header.uid(), &fields.uid)?, counts.0, "/etc/subuid")?;
+            let gid = within(id(header.gid(), &fields.gid)?, counts.1, "/etc/subgid")?;
+            (mode, Some((uid, gid)))
+        }
         Owners::Squashed => (mode & !SET_ID_BITS, None),
     };
     let modified_seconds = header.mtime().ok().and_then(|t| i64::try_from(t).ok()).unwrap_or(0);
@@ -139,7 +153,7 @@ fn extended<R: Read>(
         }
         let Some(name) = key.strip_prefix(XATTR_RECORD) else { continue };
         let kept = name.starts_with("user.") && !name.starts_with("user.overlay.")
-            || name == "security.capability" && owners == Owners::Kept;
+            || name == "security.capability" && owners.are_kept();
         if kept && !name.contains('\0') {
             extended.push((name.to_owned(), record.value_bytes().to_vec()));
         }

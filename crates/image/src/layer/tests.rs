@@ -130,6 +130,35 @@ fn is_root() -> bool {
     Owners::of_this_process() == Owners::Kept
 }
 
+#[test]
+fn the_ranges_of_an_ordinary_user_are_told_from_a_machine() {
+    use super::ranges_of;
+    assert_eq!(ranges_of("  0  1000  1\n  1  100000  65536\n"), Some((100_000, 65537)));
+    for other in ["         0          0 4294967295\n", "0 100000 65536\n", "1000 1000 1\n", ""] {
+        assert_eq!(ranges_of(other), None, "{other}");
+    }
+}
+
+#[test]
+fn an_owner_beyond_the_range_is_named() {
+    let world = World::new();
+    let archive = Archived::new().file("f", "text").bytes();
+    let owners = Owners::Mapped { first: (1, 1), counts: (1, 1) };
+    unpack(archive.as_slice(), &world.layer(), &[], owners, Bounds::default()).unwrap();
+    let world = World::new();
+    let mut tar = Builder::new(Vec::new());
+    let mut header = Header::new_gnu();
+    header.set_size(0);
+    header.set_uid(70_000);
+    header.set_gid(0);
+    header.set_mode(0o644);
+    tar.append_data(&mut header, "f", &[][..]).unwrap();
+    let archive = tar.into_inner().unwrap();
+    let owners = Owners::Mapped { first: (1, 1), counts: (65537, 65537) };
+    let problem = unpack(archive.as_slice(), &world.layer(), &[], owners, Bounds::default()).unwrap_err();
+    assert!(problem.contains("70000") && problem.contains("only 65536 in /etc/subuid"), "{problem}");
+}
+
 fn is_opaque(path: &Path) -> bool {
     crate::merged::is_opaque(fs::File::open(path).unwrap())
 }

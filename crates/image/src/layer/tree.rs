@@ -212,7 +212,7 @@ impl Tree {
     }
 
     fn as_below(&self, below: Option<&Stat>) -> Attributes {
-        let kept = self.owners == Owners::Kept;
+        let kept = self.owners.are_kept();
         let (mode, owner, modified_seconds) = match below {
             Some(stat) => (stat.st_mode & 0o7777, (stat.st_uid, stat.st_gid), stat.st_mtime),
             None => (IMPLICIT_MODE, (0, 0), 0),
@@ -254,7 +254,7 @@ impl Tree {
     fn mark_opaque(&self, directory: &OwnedFd) -> io::Result<()> {
         let name = match self.owners {
             Owners::Kept => OPAQUE_ATTRIBUTES[0],
-            Owners::Squashed => OPAQUE_ATTRIBUTES[1],
+            Owners::Mapped { .. } | Owners::Squashed => OPAQUE_ATTRIBUTES[1],
         };
         rustix::fs::fsetxattr(directory, name, b"y", XattrFlags::empty())?;
         for name in names(directory)? {

@@ -47,10 +47,10 @@ impl Store {
             blobs.insert(manifest.config.digest.hex().into());
             blobs.extend(manifest.layers.iter().map(|l| OsString::from(l.digest.hex())));
             let named_layers = config.chain_ids();
-            layers.extend(named_layers.iter().map(|id| self.root.join("layers").join(id.hex())));
+            layers.extend(named_layers.iter().map(|id| self.layers.join(id.hex())));
         }
         let mut freed = Freed::default();
-        for path in children(&self.root.join("layers"))? {
+        for path in children(&self.layers)? {
             if !layers.contains(&path) {
                 self.remove_layer(&path)?;
                 freed.layers += 1;

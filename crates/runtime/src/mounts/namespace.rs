@@ -8,7 +8,7 @@ use rustix::{
     process::{getegid, geteuid},
 };
 
-use crate::sys;
+use crate::{sys, users};
 
 /// What is possible in the namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,8 @@ pub(crate) struct NoNamespace {
 pub(crate) fn enter() -> Result<Namespace, NoNamespace> {
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
     let privileged = match sys::unshare_mounts(false) {
-        Ok(()) => true,
+        // The root of a user namespace makes it without another, and the machine's devices are none of its own.
+        Ok(()) => users::is_machine_root(),
         Err(error) if error.raw_os_error() == Some(Errno::PERM.raw_os_error()) => {
             sys::unshare_mounts(true).map_err(|source| NoNamespace { step: "unshare", source })?;
             map_one((uid, uid), (gid, gid)).map_err(|source| NoNamespace { step: "user mapping", source })?;

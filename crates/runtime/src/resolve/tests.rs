@@ -32,6 +32,7 @@ impl World {
             resolv_conf_elsewhere: String::new(),
             pod_network: PodNetwork::Host,
             pod_pids_max: Some(4096),
+            has_ranges: false,
         };
         World { snapshot: Snapshot::default(), facts }
     }

@@ -93,7 +93,8 @@ pub struct FileEntry {
 /// Plans all volumes; what is wrong with one is added to `blocked`.
 pub(super) fn plan_all(inputs: &Inputs<'_>, spec: &api::PodSpec, blocked: &mut Vec<Blocked>) -> Vec<Volume> {
     let fs_group = spec.security_context.as_ref().and_then(|context| context.fs_group);
-    let gid = fs_group.and_then(|group| u32::try_from(group).ok()).filter(|_| inputs.node.users.uid == 0);
+    let may_own = inputs.node.users.uid == 0 || inputs.node.has_ranges;
+    let gid = fs_group.and_then(|group| u32::try_from(group).ok()).filter(|_| may_own);
     let mut volumes = Vec::new();
     for volume in spec.volumes.iter().flatten() {
         match plan(inputs, volume, gid) {

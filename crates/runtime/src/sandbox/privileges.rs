@@ -3,14 +3,14 @@
 use std::io;
 
 use rustix::{
-    process::{Gid, Resource, Rlimit, Uid, getrlimit, setrlimit},
+    process::{Gid, Resource, Rlimit, Uid, geteuid, getrlimit, setrlimit},
     thread::{
         CapabilitySet, CapabilitySets, remove_capability_from_bounding_set, set_capabilities,
         set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
     },
 };
 
-use super::{is_node_root, seccomp};
+use super::seccomp;
 use crate::{
     spec::{Identity, Root},
     sys,
@@ -145,7 +145,7 @@ pub(crate) fn assume(
         setrlimit(Resource::Nproc, bound).map_err(step_of("bound its processes"))?;
     }
     let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
-    if is_machine_root() {
+    if may_set_groups() {
         let groups: Vec<Gid> = identity.groups.iter().copied().map(Gid::from_raw).collect();
         set_thread_groups(&groups).map_err(step_of("set groups"))?;
     }
@@ -161,10 +161,10 @@ pub(crate) fn assume(
     Ok(())
 }
 
-/// Whether groups may be set: not in a user namespace that an ordinary user made.
-fn is_machine_root() -> bool {
+/// Whether groups may be set: not in a user namespace with one user alone.
+fn may_set_groups() -> bool {
     let denied = std::fs::read_to_string("/proc/self/setgroups").is_ok_and(|text| text.trim_end() == "deny");
-    is_node_root() && !denied
+    geteuid().is_root() && !denied
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ use crate::{
     spec::{self, Container, Identity, Pod, Root},
     state::Process,
     sys::{self, Fork},
+    users,
 };
 
 /// A container's process, and what it writes.
@@ -124,7 +125,9 @@ pub(super) fn launch(
         }
     };
     drop((ends, child_report));
-    let admitted = sandbox.as_ref().map_or(Ok(()), |sandbox| sandbox.admit(pid, &report));
+    let admitted = sandbox
+        .as_ref()
+        .map_or(Ok(()), |sandbox| sandbox.populate(pid, &report).and_then(|()| sandbox.admit(pid, &report)));
     match admitted.and_then(|()| listen(&report)) {
         Ok(files) => {
             // It cannot be reaped before this process does it, so that `/proc` has it even if it has ended.
@@ -306,7 +309,13 @@ fn prepare(
     }
     let message = match sandbox {
         Some(sandbox) => sandbox.enter(container, report)?,
-        None => mounts::set_up(container, pod_dir).map_err(Failure::Refused)?,
+        None => {
+            if users::has_ranges() {
+                // A process of the host is its user's, whatever the node needs for containers.
+                users::be_outside().map_err(|error| failed("be the node's user", error))?;
+            }
+            mounts::set_up(container, pod_dir).map_err(Failure::Refused)?
+        }
     };
     if has_terminal {
         let opened = terminal.take().map_or_else(Terminal::open, Ok);
@@ -368,6 +377,21 @@ fn redirect(ends: &Ends) -> io::Result<()> {
 }
 
 impl Sandbox<'_> {
+    /// Gives the container's process its users, if it waits for them.
+    fn populate(&self, pid: i32, mut report: &UnixStream) -> Result<(), Failure> {
+        if !self.place.awaits_users() {
+            return Ok(());
+        }
+        match users::share_with(pid).and_then(|()| report.write_all(b"\0")) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                processes::signal(pid, Signal::KILL);
+                let message = format!("cannot give the container its users: {error}");
+                Err(Failure::Refused(Refused { volume: String::new(), message }))
+            }
+        }
+    }
+
     /// Moves the container's process into its control groups and lets it go on. The kernel may take milliseconds for
     /// that, during which the process makes its file system.
     fn admit(&self, pid: i32, mut report: &UnixStream) -> Result<(), Failure> {
@@ -392,6 +416,10 @@ impl Sandbox<'_> {
         if let Some(score) = self.root.resources.oom_score_adj {
             // A lower score than the shim's own needs a privilege that sandboxes may withhold.
             let _ = fs::write("/proc/self/oom_score_adj", score.to_string());
+        }
+        // Without a shim there is nobody to start for.
+        if self.place.awaits_users() && report.read_exact(&mut [0]).is_err() {
+            sys::exit_now(1);
         }
         let message = sandbox::enter(container, self.root, self.identity, &self.place);
         let message = message.map_err(Failure::Refused)?;

@@ -83,6 +83,19 @@ fn layers() -> Vec<Vec<u8>> {
     link.set_entry_type(tar::EntryType::Symlink);
     link.set_size(0);
     first.append_link(&mut link, "escape", "/../../../../../../../../tmp").unwrap();
+    let mut own = tar::Header::new_gnu();
+    own.set_size(0);
+    own.set_mode(0o644);
+    own.set_uid(1000);
+    own.set_gid(1000);
+    first.append_data(&mut own, "home/app/own", &[][..]).unwrap();
+    let mut home = tar::Header::new_gnu();
+    home.set_entry_type(tar::EntryType::Directory);
+    home.set_size(0);
+    home.set_mode(0o755);
+    home.set_uid(1000);
+    home.set_gid(1000);
+    first.append_data(&mut home, "home/app", &[][..]).unwrap();
     let second = tar_of(&[
         ("etc/passwd", passwd, 0o644),
         ("etc/group", b"root:x:0:\nother:x:50:app\n", 0o644),

@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde_json::json;
 
 use crate::node::{Node, container, exit_code, is_running, phase, pod, state};
+use crate::ranges;
 
 crate::tests![
     a_pod_outlives_its_server,
@@ -42,8 +43,13 @@ pub fn main_if_requested() {
     }
     let pod: Pod = serde_json::from_slice(&std::fs::read(pod).unwrap()).unwrap();
     let name = pod.metadata.name.clone().unwrap();
-    let mut node = Node::new(Path::new(dir));
+    let ranges = ranges::Use::wanted();
+    let new = ranges.as_ref().map_or(Node::new as fn(&Path) -> Node, ranges::Use::node);
+    let mut node = new(Path::new(dir));
     node.create(&pod);
+    if pod.status.as_ref().is_some_and(is_running) {
+        ranges.iter().for_each(|ranges| ranges.look(&node));
+    }
     loop {
         node.next();
         let status = node.pod(&name).status.unwrap();
@@ -51,19 +57,23 @@ pub fn main_if_requested() {
         // Whoever reads it may be gone.
         let written = serde_json::to_writer(&mut out, &status).is_ok() && out.write_all(b"\n").is_ok();
         if !written || matches!(phase(&status), "Succeeded" | "Failed") {
+            if ranges.is_some() {
+                node.end(&name);
+                ranges::remove(node, &name);
+            }
             std::process::exit(0);
         }
     }
 }
 
 /// A server in a process of its own.
-struct Server {
+pub struct Server {
     child: Child,
     output: BufReader<ChildStdout>,
 }
 
 impl Server {
-    fn start(mut command: Command, dir: &Path, pod: &Pod) -> Self {
+    pub fn start(mut command: Command, dir: &Path, pod: &Pod) -> Self {
         let file = dir.join("pod.json");
         std::fs::write(&file, serde_json::to_vec(pod).unwrap()).unwrap();
         let command = command.arg(ARGUMENT).arg(dir).arg(file);
@@ -73,7 +83,7 @@ impl Server {
     }
 
     /// Waits until the pod's status is as wanted.
-    fn wait(&mut self, wanted: impl Fn(&PodStatus) -> bool) -> PodStatus {
+    pub fn wait(&mut self, wanted: impl Fn(&PodStatus) -> bool) -> PodStatus {
         loop {
             let mut line = String::new();
             assert!(self.output.read_line(&mut line).unwrap() > 0, "the server has ended");
@@ -84,7 +94,12 @@ impl Server {
         }
     }
 
-    fn kill(mut self) {
+    /// Waits until it has ended by itself; whether it says that all was well.
+    pub fn ended_well(mut self) -> bool {
+        self.child.wait().unwrap().success()
+    }
+
+    pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -324,7 +339,7 @@ fn with_volume(script: &str) -> Pod {
     pod("p", script, spec)
 }
 
-const NOBODY: u32 = 65534;
+pub const NOBODY: u32 = 65534;
 
 /// A command that runs this program with no more rights than an ordinary user has, in a directory that is made theirs.
 pub fn unprivileged(dir: &Path) -> Command {
@@ -358,7 +373,7 @@ fn without_root_volumes_are_mounted_in_a_user_namespace() {
 }
 
 /// Whether the kernel lets a process without privileges make namespaces.
-fn has_user_namespaces() -> bool {
+pub fn has_user_namespaces() -> bool {
     let mut command = Command::new("unshare");
     if geteuid().is_root() {
         command.uid(NOBODY).gid(NOBODY);

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use cronlet_runtime::{PodNetwork, Subnet};
+use cronlet_runtime::{DiskThreshold, PodNetwork, Subnet};
 
 use crate::{command, limits};
 
@@ -73,6 +73,9 @@ pub struct Up {
     /// How many processes a pod of containers may have at once; 0 for as many as it likes
     #[arg(long, value_name = "COUNT", default_value_t = limits::POD_PIDS_MAX)]
     pub pod_pids_limit: u32,
+    /// How little may be free on the disk with the data before the pod that keeps the most is evicted and no other starts
+    #[arg(long, value_name = "SIGNAL<AMOUNT", default_value = limits::EVICTION_HARD)]
+    pub eviction_hard: DiskThreshold,
     /// Which network pods of containers have that do not say so (annotation cronlet.dev/network)
     #[arg(long, value_enum, value_name = "NETWORK", default_value_t = NetworkChoice::Host)]
     pub pod_network: NetworkChoice,

@@ -18,8 +18,8 @@ use cronlet_object::{
     deletion,
 };
 use cronlet_runtime::{
-    AttachRequest, Attachment, Config, ExecRequest, Execution, ImageConfig, NetworkConfig, PodNetwork,
-    Runtime,
+    AttachRequest, Attachment, Config, DiskThreshold, ExecRequest, Execution, ImageConfig, NetworkConfig,
+    PodNetwork, Runtime,
     logs::{LogError, LogOptions, LogSource},
 };
 use cronlet_server::{
@@ -61,6 +61,8 @@ pub struct Options {
     pub network: NetworkConfig,
     /// How many processes a pod of containers may have, if that is bounded.
     pub pod_pids_max: Option<u32>,
+    /// How little may be free on the disk with the data.
+    pub disk_threshold: DiskThreshold,
     /// Whether objects are kept in memory only.
     pub in_memory: bool,
 }
@@ -270,6 +272,7 @@ fn runtime(
         network: options.network,
         pods_max: limits::PODS_MAX,
         pod_pids_max: options.pod_pids_max,
+        disk_threshold: Some(options.disk_threshold),
         executable: std::env::current_exe().context("cannot find this program's own file")?,
         clock: clock.clone(),
     };

@@ -32,5 +32,9 @@ pub const PODS_MAX: usize = 1_024;
 /// none; one that is meant for everybody's Jobs needs a bound, and this is one that distributions choose.
 pub const POD_PIDS_MAX: u32 = 4_096;
 
+/// How little may be free on the disk with the node's data, unless the command line says otherwise. A kubelet begins at a
+/// tenth of the disk; here a crontab's machine is to run its Jobs as long as it can, such as those that clean up.
+pub const EVICTION_HARD: &str = "nodefs.available<100Mi";
+
 /// Warnings about pods not seen yet that `cronlet run` keeps. Most are about other Jobs' pods.
 pub const EARLY_WARNINGS_MAX: usize = 64;

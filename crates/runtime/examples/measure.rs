@@ -43,6 +43,7 @@ fn main() {
         network: cronlet_runtime::NetworkConfig::default(),
         pods_max: 10_000,
         pod_pids_max: None,
+        disk_threshold: None,
         clock: Arc::new(WallClock),
     };
     let runtime = Runtime::new(config, Arc::new(move |report| drop(sender.send(report)))).unwrap();

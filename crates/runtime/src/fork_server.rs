@@ -35,8 +35,11 @@ use crate::{
     journal::{self, Event},
     limits,
     shim::{self, connect, exec},
-    sys, users,
+    sys,
 };
+
+/// What shims are called in a list of processes.
+const SHIM_NAME: &str = "cronlet-shim";
 
 /// The first and only argument of a program that is executed as a fork server.
 const ARGUMENT: &str = "__shims";
@@ -221,7 +224,7 @@ fn become_shim(pod_dir: &Path, commands: OwnedFd) -> i32 {
     }
     drop(commands);
     // Only for who looks at a list of processes.
-    let _ = CString::new(users::SHIM_NAME).map(|name| set_name(&name));
+    let _ = CString::new(SHIM_NAME).map(|name| set_name(&name));
     shim::run(pod_dir)
 }
 

@@ -20,6 +20,7 @@ pub mod limits;
 pub mod logs;
 mod mounts;
 mod network;
+mod pressure;
 mod probes;
 mod processes;
 mod pulls;
@@ -40,6 +41,7 @@ pub use attach::{AttachError, AttachRequest, Attachment, End};
 pub use connect::ConnectError;
 pub use exec::{ExecError, ExecRequest, Execution, Exit, Terminal};
 pub use network::{NetworkConfig, PodNetwork, Subnet, SubnetError};
+pub use pressure::{DiskThreshold, ThresholdError};
 pub use runtime::{
     Config, ImageConfig, Report, ReportedEvent, Reporter, Runtime, RuntimeError, layers_in_use,
 };

@@ -75,7 +75,13 @@ pub const SHARED_MEMORY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// How many bytes of one command a shim reads.
-pub const COMMAND_BYTES_MAX: usize = 256;
+pub const COMMAND_BYTES_MAX: usize = 1024;
+
+/// How much of the reason of an eviction a shim is told, in bytes: a command has to hold it.
+pub const EVICTION_MESSAGE_BYTES_MAX: usize = 960;
+
+/// How long after one look at the node's disk the next is, while pods run: the kubelet's housekeeping.
+pub const DISK_LOOK: Duration = Duration::from_secs(10);
 
 /// How many entries a directory may have that a missing mount point is added to.
 pub const MIRROR_ENTRIES_MAX: usize = 1024;

@@ -36,6 +36,7 @@ pub(crate) use self::dns::resolv_conf_elsewhere;
 pub(crate) use self::files::hosts_file;
 pub use self::identity::Users;
 pub use self::image::ImageState;
+pub(crate) use self::volume::OWN_VOLUME;
 pub use self::volume::{FileEntry, HostPathKind, Plan, Volume};
 use crate::{
     logs::files as log_files,

@@ -5,6 +5,7 @@
 //! more thread waits for shims to say that a journal has grown. No thread belongs to one pod.
 
 pub(crate) mod directory;
+mod disk;
 mod images;
 pub(crate) mod link;
 mod news;
@@ -43,6 +44,7 @@ use crate::{
     limits,
     logs::{self, Logs},
     network::{Network, NetworkConfig},
+    pressure::DiskThreshold,
     resolve::{self, NodeFacts, Users, pod_dir},
     usage::{self, Usage},
     users,
@@ -72,6 +74,8 @@ pub struct Config {
     pub pods_max: usize,
     /// How many processes a pod of containers may have at once, if that is bounded: the kubelet's `podPidsLimit`.
     pub pod_pids_max: Option<u32>,
+    /// How little may be free on the disk with the data before a pod is evicted and no other starts, if that is looked at.
+    pub disk_threshold: Option<DiskThreshold>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -130,6 +134,7 @@ struct Shared {
     queue: Arc<Queue>,
     images: Option<Arc<Images>>,
     network: Network,
+    disk_threshold: Option<DiskThreshold>,
 }
 
 /// Runs the pods of this node. When it is dropped its threads end, and the pods run on.
@@ -150,7 +155,7 @@ impl Runtime {
             name: config.node_name,
             ip: config.node_ip.to_string(),
             hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-            pods_dir: config.data_dir.join("pods"),
+            pods_dir: config.data_dir.join(directory::PODS),
             volumes_dir: config.data_dir.join("volumes"),
             log_root: config.log_root,
             users: users(),
@@ -175,13 +180,27 @@ impl Runtime {
         let clock = config.clock;
         let images = config.images.map(|images| Images::open(images, clock.clone())).transpose()?;
         let (images, orders) = images.map(|(images, orders)| (Arc::new(images), orders)).unzip();
-        let shared = Arc::new(Shared { facts, fork_server, clock, report, watcher, queue, images, network });
+        let disk_threshold = config.disk_threshold;
+        let shared = Arc::new(Shared {
+            facts,
+            fork_server,
+            clock,
+            report,
+            watcher,
+            queue,
+            images,
+            network,
+            disk_threshold,
+        });
         let mut runtime = Runtime { shared, threads: Vec::new() };
         let workers = thread::available_parallelism().map_or(2, usize::from).clamp(2, limits::WORKERS_MAX);
         for _ in 0..workers {
             runtime.spawn("pod worker", work)?;
         }
         runtime.spawn("shim watcher", |shared| shared.watcher.run(&shared.queue))?;
+        if disk_threshold.is_some() {
+            runtime.spawn("disk watcher", disk::watch)?;
+        }
         if let Some(orders) = orders {
             runtime.spawn("image puller", |shared| {
                 if let Some(images) = &shared.images {
@@ -308,7 +327,7 @@ impl Drop for Runtime {
 
 /// The image layers that the pods of a node with this data directory are made of.
 pub fn layers_in_use(data_dir: &Path) -> Vec<PathBuf> {
-    directory::layers(&data_dir.join("pods"))
+    directory::layers(&data_dir.join(directory::PODS))
 }
 
 /// The node's own user, and the users of this machine.

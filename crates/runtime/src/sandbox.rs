@@ -33,9 +33,12 @@ use crate::{
     sys, users,
 };
 
+/// The directory, in the pod's, of all containers' own files.
+pub(crate) const CONTAINERS: &str = "containers";
+
 /// The directory, in the pod's, of one container's own files.
 fn container_dir(pod_dir: &Path, container: &str) -> PathBuf {
-    pod_dir.join("containers").join(container)
+    pod_dir.join(CONTAINERS).join(container)
 }
 
 /// Where what a container with an image has written is.

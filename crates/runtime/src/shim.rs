@@ -14,7 +14,7 @@ pub(crate) mod exec;
 mod launch;
 mod live;
 mod pause;
-mod storage;
+pub(crate) mod storage;
 mod supervisor;
 pub(crate) mod terminal;
 

@@ -9,7 +9,6 @@ use std::{
     fs,
     io::{self, Read as _, Write as _},
     os::fd::AsFd as _,
-    os::unix::fs::MetadataExt as _,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -22,14 +21,12 @@ use rustix::{
 
 use crate::{
     mounts,
+    runtime::directory,
     sys::{self, Fork},
 };
 
 /// One line of a map: the first number inside, the first outside, and how many there are.
 type Extent = (u32, u32, u32);
-
-/// What shims are called in a list of processes.
-pub(crate) const SHIM_NAME: &str = "cronlet-shim";
 
 /// Whether this process is root of the machine, or of what it has to take for the machine: not of an ordinary user's
 /// ranges.
@@ -55,13 +52,13 @@ pub(crate) fn outside() -> (u32, u32) {
 }
 
 /// Moves this process into a namespace with the ranges of its user, in which it is root, if it is an ordinary user's and
-/// these are to be had: into that of the pods that an earlier node left, or into a new one. To be called while there is
-/// one thread. Whether it was done; why not, if it should have been possible, is logged.
-pub fn enter_ranges() -> bool {
+/// these are to be had: into that of the pods that an earlier node left in `data_dir`, or into a new one. To be called
+/// while there is one thread. Whether it was done; why not, if it should have been possible, is logged.
+pub fn enter_ranges(data_dir: Option<&Path>) -> bool {
     if geteuid().is_root() {
         return false;
     }
-    match Ranges::of_this_user().and_then(|ranges| ranges.map(|ranges| ranges.enter()).transpose()) {
+    match Ranges::of_this_user().and_then(|ranges| ranges.map(|ranges| ranges.enter(data_dir)).transpose()) {
         Ok(entered) => entered.is_some(),
         Err(error) => {
             tracing::warn!(%error, "the ranges in /etc/subuid and /etc/subgid cannot be used: all containers run as one user");
@@ -116,9 +113,10 @@ impl Ranges {
         })
     }
 
-    fn enter(&self) -> io::Result<()> {
+    fn enter(&self, data_dir: Option<&Path>) -> io::Result<()> {
         // What runs in an earlier namespace can only be entered from within it.
-        if shims().into_iter().any(|pid| self.join(pid).is_ok()) {
+        let mut shims = data_dir.into_iter().flat_map(directory::shims);
+        if shims.any(|pid| self.join(pid).is_ok()) {
             return Ok(());
         }
         let (mut ours, mut theirs) = UnixStream::pair()?;
@@ -175,18 +173,6 @@ fn map(program: &Path, pid: i32, extents: &[Extent]) -> io::Result<()> {
     }
     let said = String::from_utf8_lossy(&output.stderr);
     Err(io::Error::other(format!("{}: {}", program.display(), said.trim())))
-}
-
-/// The processes of this user that call themselves shims.
-fn shims() -> Vec<i32> {
-    let uid = geteuid().as_raw();
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let shim = |entry: fs::DirEntry| {
-        let pid = entry.file_name().to_str()?.parse::<i32>().ok()?;
-        let name = fs::read_to_string(entry.path().join("comm")).ok()?;
-        (name.trim_end() == SHIM_NAME && entry.metadata().ok()?.uid() == uid).then_some(pid)
-    };
-    entries.filter_map(shim).collect()
 }
 
 fn find_program(name: &str) -> Option<PathBuf> {

@@ -114,7 +114,7 @@ enum Output {
 pub fn run(arguments: &Image) -> anyhow::Result<ExitCode> {
     let data_dir = place::data_dir(arguments.data_dir.as_deref())?;
     // As the node does that uses the store.
-    cronlet_runtime::users::enter_ranges();
+    cronlet_runtime::users::enter_ranges(None);
     let store = Store::open(place::images(&data_dir))?;
     let registry = Registry::new(arguments.insecure_registry.clone());
     match &arguments.what {

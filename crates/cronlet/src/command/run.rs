@@ -77,7 +77,7 @@ pub struct Overrides {
 pub fn run(arguments: &Run) -> anyhow::Result<ExitCode> {
     if arguments.file.is_some() && arguments.runtime == RuntimeChoice::Oci {
         // For a node of its own, and before there are threads.
-        cronlet_runtime::users::enter_ranges();
+        cronlet_runtime::users::enter_ranges(None);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let manifests = match &arguments.file {
@@ -183,6 +183,7 @@ async fn node_for(arguments: &Run) -> anyhow::Result<(Client, Option<(Server, Te
         runtime: arguments.runtime,
         network: NetworkConfig::default(),
         pod_pids_max: Some(limits::POD_PIDS_MAX),
+        disk_threshold: limits::EVICTION_HARD.parse()?,
         in_memory: true,
     };
     let server = bootstrap::start(&options).await?;

@@ -37,6 +37,10 @@ pub fn run(up: &Up) -> anyhow::Result<ExitCode> {
     // Manifests that cannot be read are refused before anything is started.
     let manifests = diagnostic::read_manifests(&up.files)?;
     let data_dir = place::data_dir(up.data_dir.as_deref())?;
+    // Before there are threads. Processes of the machine are the user's own.
+    if up.runtime == RuntimeChoice::Oci {
+        users::enter_ranges(Some(&data_dir));
+    }
     let options = Options {
         log_root: place::log_root(up.log_root.as_deref(), &data_dir)?,
         data_dir,
@@ -45,12 +49,9 @@ pub fn run(up: &Up) -> anyhow::Result<ExitCode> {
         runtime: up.runtime,
         network: NetworkConfig { default: up.pod_network.into(), subnet: up.pod_cidr },
         pod_pids_max: Some(up.pod_pids_limit).filter(|limit| *limit > 0),
+        disk_threshold: up.eviction_hard,
         in_memory: up.in_memory,
     };
-    // Before there are threads. Processes of the machine are the user's own.
-    if up.runtime == RuntimeChoice::Oci {
-        users::enter_ranges();
-    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(API_THREADS).enable_all().build()?;
     runtime.block_on(serve(up, &options, &manifests))

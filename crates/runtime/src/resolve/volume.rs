@@ -17,6 +17,9 @@ use super::{
 };
 use crate::spec::Role;
 
+/// How the names of the directories begin that are a pod's own volumes, in its directory.
+pub(crate) const OWN_VOLUME: &str = "volume-";
+
 /// A volume of a pod.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Volume {
@@ -107,7 +110,7 @@ pub(super) fn plan_all(inputs: &Inputs<'_>, spec: &api::PodSpec, blocked: &mut V
 
 fn plan(inputs: &Inputs<'_>, volume: &api::Volume, gid: Option<u32>) -> Result<Volume, String> {
     let uid = inputs.pod.metadata.uid.as_deref().unwrap_or_default();
-    let own = pod_dir(&inputs.node.pods_dir, uid).join(format!("volume-{}", volume.name));
+    let own = pod_dir(&inputs.node.pods_dir, uid).join(format!("{OWN_VOLUME}{}", volume.name));
     let planned =
         |source, read_only, plan| Volume { name: volume.name.clone(), source, read_only, gid, plan };
     if let Some(empty) = &volume.empty_dir {

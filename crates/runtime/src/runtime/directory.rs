@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashSet,
+    ffi::OsStr,
     fs, io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
@@ -13,15 +14,25 @@ use jiff::Timestamp;
 use crate::{
     journal::{self, Event, Exit, ExitKind, Usage},
     logs::files,
-    sandbox, spec,
+    resolve, sandbox, spec,
     state::{State, container_id},
     status,
 };
+
+/// Where the pods of a node are, in its data directory.
+pub(super) const PODS: &str = "pods";
 
 /// The UIDs of the pods that have a directory.
 pub(crate) fn uids(pods_dir: &Path) -> HashSet<String> {
     let entries = fs::read_dir(pods_dir).into_iter().flatten();
     entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
+}
+
+/// The shims that run pods of a node with this data directory.
+pub(crate) fn shims(data_dir: &Path) -> Vec<i32> {
+    let pods_dir = data_dir.join(PODS);
+    let shim = |uid: &String| journal::Reader::open(&pods_dir.join(uid)).ok()?.shim().ok()?;
+    uids(&pods_dir).iter().filter_map(shim).collect()
 }
 
 /// The image layers of all pods that have a directory.
@@ -94,6 +105,16 @@ fn earlier_attempts(pod: &api::Pod) -> Vec<(Timestamp, Event)> {
         }
     }
     events
+}
+
+/// What a pod that has ended keeps on the disk and nobody can ask for any more: its own volumes, and what its containers
+/// wrote. The kubelet removes the former at the end of the pod, the latter when it runs short of disk.
+pub(super) fn content(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let is_content = |name: &OsStr| {
+        name == sandbox::CONTAINERS || name.as_encoded_bytes().starts_with(resolve::OWN_VOLUME.as_bytes())
+    };
+    entries.filter(|entry| is_content(&entry.file_name())).map(|entry| entry.path()).collect()
 }
 
 /// Removes the logs of a pod that has ended, and the links to them.

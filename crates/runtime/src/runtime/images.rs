@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -20,7 +20,7 @@ use tokio::{
     task::{LocalSet, spawn_local},
 };
 
-use super::queue::Queue;
+use super::{directory, queue::Queue};
 use crate::{
     limits::PULLS_MAX,
     pulls::{Pulled, Pulls},
@@ -113,6 +113,14 @@ impl Images {
     /// If the store cannot be locked.
     pub(super) fn hold_start(&self) -> Result<StartHold, Error> {
         self.store.hold_start()
+    }
+
+    /// Removes what no image's name leads to and no pod in `pods_dir` is made of; how many things that were.
+    ///
+    /// # Errors
+    /// If an image is being pulled, or something cannot be removed.
+    pub(super) fn collect_garbage(&self, pods_dir: &Path) -> Result<u64, Error> {
+        self.store.gc(|| directory::layers(pods_dir)).map(|freed| freed.blobs + freed.layers)
     }
 
     /// Whether the images of a pod's containers are here. Those that must be pulled are, and the pod is looked at again

@@ -104,6 +104,12 @@ impl Link {
         let _ = self.commands.write_all(format!("deadline {}\n", at.as_second()).as_bytes());
     }
 
+    /// Has the shim end its pod at once, for a reason that has one line.
+    pub(super) fn evict(&mut self, message: &str) {
+        let length = message.floor_char_boundary(limits::EVICTION_MESSAGE_BYTES_MAX);
+        let _ = self.commands.write_all(format!("evict {}\n", &message[..length]).as_bytes());
+    }
+
     /// Has the shim take over what containers are from now on, which was left for it.
     pub(super) fn tell_change(&mut self) {
         let _ = self.commands.write_all(b"respecify\n");

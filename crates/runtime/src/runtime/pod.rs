@@ -11,7 +11,7 @@ use cronlet_object::{Object, Snapshot, api};
 use jiff::Timestamp;
 
 use super::{
-    Shared, directory,
+    Shared, directory, disk,
     link::Link,
     news::{Look, News},
     queue::Wanted,
@@ -66,6 +66,8 @@ pub(super) struct Pod {
     change_blocked: Option<String>,
     /// Whether it was not started and will not be.
     never_started: bool,
+    /// Whether what it kept on the disk was removed after its end.
+    emptied: bool,
     /// Log files of containers that have ended, which are still to be compressed.
     uncompressed: Vec<PathBuf>,
     news: News,
@@ -106,12 +108,24 @@ impl Pod {
         if wanted.removed {
             return self.remove(site);
         }
+        if let (Some(message), Some(link)) = (&wanted.evict, &mut self.link) {
+            link.evict(message);
+        }
         // Otherwise it is as it was, and so is what there is to do and to tell.
         if happened || wanted.snapshot.is_some() || wanted.stop || self.waits() {
             self.attend(site, wanted);
         }
         self.compress_log(site);
+        self.empty(site);
         Outcome::Known
+    }
+
+    /// Removes what a pod that has ended keeps on the disk.
+    fn empty(&mut self, site: Site<'_>) {
+        let finished = self.run.as_ref().is_some_and(|run| run.state.finished.is_some());
+        if finished && !std::mem::replace(&mut self.emptied, true) {
+            directory::content(site.dir).iter().for_each(|path| directory::remove_dir(path));
+        }
     }
 
     /// Compresses one log file. Others are left for later looks, so that other pods do not wait for long.
@@ -352,6 +366,9 @@ impl Pod {
         }
         // Without a snapshot nothing new is known of what the pod refers to.
         let Some(snapshot) = snapshot else { return };
+        if let Some(short) = disk::refusal(site.shared) {
+            return self.blocked = vec![not_about_a_volume(short)];
+        }
         let images = site.shared.images.as_ref();
         // Until the journal is there, nothing else says that the layers are wanted.
         let _hold = match images.map(|images| images.hold_start()).transpose() {

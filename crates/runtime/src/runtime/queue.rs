@@ -4,9 +4,10 @@ use std::{
     collections::{HashMap, VecDeque},
     path::PathBuf,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use cronlet_object::{Object, Snapshot};
+use cronlet_object::{Object, Snapshot, api};
 use tokio::sync::watch;
 
 use super::pod::{Outcome, Pod};
@@ -22,13 +23,15 @@ pub(super) struct Wanted {
     pub(super) removed: bool,
     /// Whether it is to end although its object is there: all are.
     pub(super) stop: bool,
+    /// Why it is to end at once, if the node cannot bear it any more; only told once.
+    pub(super) evict: Option<String>,
 }
 
 impl Wanted {
     /// What is wanted, and the snapshot if there is a new one.
     fn take(&mut self) -> Wanted {
-        let snapshot = self.snapshot.take();
-        Wanted { snapshot, ..self.clone() }
+        let (snapshot, evict) = (self.snapshot.take(), self.evict.take());
+        Wanted { snapshot, evict, ..self.clone() }
     }
 }
 
@@ -84,6 +87,8 @@ enum Waiting {
 pub(super) struct Queue {
     table: Mutex<Table>,
     filled: Condvar,
+    /// Told when pods begin to run, and at the end.
+    changed: Condvar,
     pods_max: usize,
     /// How many pods run.
     running: watch::Sender<usize>,
@@ -92,7 +97,7 @@ pub(super) struct Queue {
 impl Queue {
     pub(super) fn new(pods_max: usize) -> Self {
         let running = watch::Sender::new(0);
-        Queue { table: Mutex::default(), filled: Condvar::new(), pods_max, running }
+        Queue { table: Mutex::default(), filled: Condvar::new(), changed: Condvar::new(), pods_max, running }
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -204,6 +209,31 @@ impl Queue {
         }
     }
 
+    /// The pods that may run, with their objects.
+    pub(super) fn active(&self) -> Vec<(Arc<str>, Arc<Object>)> {
+        let is_active = |pod: &Object| {
+            let status = pod.decode::<api::Pod>().status;
+            !matches!(status.and_then(|status| status.phase).as_deref(), Some("Succeeded" | "Failed"))
+        };
+        let table = self.table();
+        let all = table.entries.iter().filter(|(_, entry)| !entry.wanted.removed);
+        let all = all.filter_map(|(uid, entry)| Some((uid.clone(), entry.wanted.object.clone()?)));
+        all.filter(|(_, pod)| is_active(pod)).collect()
+    }
+
+    /// Waits until pods run; false when the runtime is dropped.
+    pub(super) fn wait_for_pods(&self) -> bool {
+        let is_idle = |table: &mut Table| !table.closed && *self.running.borrow() == 0;
+        let waited = self.changed.wait_while(self.table(), is_idle);
+        !waited.unwrap_or_else(PoisonError::into_inner).closed
+    }
+
+    /// Waits so long; false when the runtime is dropped.
+    pub(super) fn pause(&self, time: Duration) -> bool {
+        let waited = self.changed.wait_timeout_while(self.table(), time, |table| !table.closed);
+        !waited.unwrap_or_else(PoisonError::into_inner).0.closed
+    }
+
     /// Asks whether one more pod may run. If not, the pod is woken when it may be asked again.
     pub(super) fn admit(&self, uid: &Arc<str>) -> bool {
         let mut table = self.table();
@@ -215,12 +245,15 @@ impl Queue {
         if !admitted && !table.starting.contains(uid) {
             table.starting.push_back(uid.clone());
         }
+        self.changed.notify_all();
         admitted
     }
 
     /// Counts a pod that runs already, however many there are.
     pub(super) fn admit_running(&self) {
+        let _table = self.table();
         self.running.send_modify(|running| *running += 1);
+        self.changed.notify_all();
     }
 
     /// Counts a pod that was admitted and has ended. Others are woken when its turn is over.
@@ -238,6 +271,7 @@ impl Queue {
     pub(super) fn close(&self) {
         self.table().closed = true;
         self.filled.notify_all();
+        self.changed.notify_all();
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the server asks of a shim: lines over a pipe, which is the shim's standard input.
 //!
-//! The commands are `stop <seconds of grace>`, `deadline <seconds since 1970>`, `respecify`, and
+//! The commands are `stop <seconds of grace>`, `deadline <seconds since 1970>`, `evict <why>`, `respecify`, and
 //! `attach <container> <socket> <1 with input, else 0>`. A later server writes to the same pipe, which it finds through
 //! the lock on the journal: see [`crate::journal`]. The shim never answers there; what happens is in the journal. Who wants
 //! to be attached listens at a socket in the pod's directory, to which the shim connects: see [`super::attach`].
@@ -28,6 +28,11 @@ pub(super) enum Command {
     },
     /// End the pod when it is this time, if it has not ended by then.
     Deadline(Timestamp),
+    /// End the pod at once, for the sake of the node.
+    Evict {
+        /// Why.
+        message: String,
+    },
     /// Take over what containers are from now on: see [`super::changes`].
     Respecify,
     /// Connect the streams of a container to a socket.
@@ -84,6 +89,9 @@ impl Control {
 
 fn parse(line: &[u8]) -> Option<Command> {
     let line = std::str::from_utf8(line).ok()?;
+    if let Some(message) = line.strip_prefix("evict ") {
+        return Some(Command::Evict { message: message.to_owned() });
+    }
     match line.split(' ').collect::<Vec<_>>()[..] {
         ["stop", grace_seconds] => Some(Command::Stop { grace_seconds: grace_seconds.parse().ok()? }),
         ["deadline", second] => Some(Command::Deadline(Timestamp::from_second(second.parse().ok()?).ok()?)),
@@ -108,6 +116,7 @@ mod tests {
         assert_eq!(parse(b"stop 30"), Some(Command::Stop { grace_seconds: 30 }));
         assert_eq!(parse(b"deadline 60"), Some(Command::Deadline(Timestamp::from_second(60).unwrap())));
         assert_eq!(parse(b"respecify"), Some(Command::Respecify));
+        assert_eq!(parse(b"evict low on  x. "), Some(Command::Evict { message: "low on  x. ".into() }));
         let attach = Command::Attach { container: "c".into(), socket: "s-1".into(), stdin: true };
         assert_eq!(parse(b"attach c s-1 1"), Some(attach));
         let stops = ["", "stop", "stop x", "start 1", "stop 1 2"];

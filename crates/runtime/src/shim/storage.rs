@@ -6,7 +6,7 @@ use std::{
     io,
     os::fd::{AsFd, OwnedFd},
     panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -120,6 +120,13 @@ fn exceeds(bound: &StorageLimit) -> bool {
     // What is not there holds nothing, and what cannot be looked into is not counted.
     bound.paths.iter().for_each(|path| count.add_path(path));
     count.is_full()
+}
+
+/// How many bytes are kept on the disk below some paths.
+pub(crate) fn used(paths: &[PathBuf]) -> u64 {
+    let mut count = Count { bytes: 0, bytes_max: u64::MAX, linked: HashSet::new() };
+    paths.iter().for_each(|path| count.add_path(path));
+    count.bytes
 }
 
 struct Count {

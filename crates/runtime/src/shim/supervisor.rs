@@ -358,6 +358,7 @@ impl<'a> Supervisor<'a> {
             match command {
                 Command::Stop { grace_seconds } => self.stop(grace_seconds),
                 Command::Deadline(at) => self.state.deadline = Some(at),
+                Command::Evict { message } => self.evict(message),
                 Command::Respecify => self.respecify(),
                 Command::Attach { container, socket, stdin } => self.attach(&container, &socket, stdin),
             }
@@ -404,11 +405,18 @@ impl<'a> Supervisor<'a> {
         };
         let exceeded = gauge.finish(clock::now());
         let bound = exceeded.and_then(|position| self.pod.storage.get(position));
-        if let (Some(bound), None) = (bound, self.state.stop) {
-            let until = lifecycle::grace_end(clock::now(), 0);
-            self.record(Event::Evicted { message: bound.message.clone(), until });
+        if let Some(bound) = bound {
+            self.evict(bound.message.clone());
         }
         true
+    }
+
+    /// Ends the pod at once, unless it is to end anyway.
+    fn evict(&mut self, message: String) {
+        if self.state.stop.is_none() {
+            let until = lifecycle::grace_end(clock::now(), 0);
+            self.record(Event::Evicted { message, until });
+        }
     }
 
     fn take_signals(&mut self) {

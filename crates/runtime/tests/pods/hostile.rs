@@ -9,13 +9,14 @@ use serde_json::json;
 
 use crate::{
     containers::{node, of_image, run},
-    node::{Node, exit_code, is_running, phase, pod, processes_with, shell},
+    node::{Node, config, exit_code, is_running, phase, pod, processes_with, shell, wait_for_files},
 };
 
 crate::tests![
     a_fork_bomb_ends_with_its_container_and_is_told,
     a_full_disk_of_a_containers_own_making_evicts_its_pod,
     the_containers_of_a_pod_have_one_bound_together,
+    a_node_that_is_short_of_disk_evicts_the_pod_that_keeps_the_most,
     an_empty_dir_that_is_too_full_evicts_its_pod,
     a_line_without_an_end_fills_neither_the_disk_nor_memory,
     a_container_leaves_no_trace_in_the_kernels_settings,
@@ -115,6 +116,50 @@ fn the_containers_of_a_pod_have_one_bound_together() {
     ));
     let status = node.end("p");
     assert_eq!(evicted(&status), "Container c exceeded its local ephemeral storage limit \"1Mi\". ");
+}
+
+/// A node of whose disk no byte may be in use.
+fn short_of_disk(dir: &Path) -> Node {
+    let threshold = "nodefs.available<100%".parse().unwrap();
+    Node::with(dir, cronlet_runtime::Config { disk_threshold: Some(threshold), ..config(dir) })
+}
+
+fn a_node_that_is_short_of_disk_evicts_the_pod_that_keeps_the_most() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = Node::new(dir.path());
+    for (name, kibibytes) in [("small", 1), ("large", 3_000)] {
+        let script = format!("head -c {kibibytes}000 /dev/zero > $DIR/x; echo written; exec sleep 1000");
+        let volume = json!({ "volumes": [{ "name": "v", "emptyDir": {} }], "containers": [
+            { "name": "c", "image": "i", "command": ["sh", "-c", script.replace('$', "$$").replace("$$DIR", "/cronlet-test")],
+              "volumeMounts": [{ "name": "v", "mountPath": "/cronlet-test" }] },
+        ] });
+        node.create(&pod(name, "", volume));
+        node.wait(name, is_running);
+        node.follow_until(name, "written");
+    }
+    let pods = [node.pod("small"), node.pod("large")];
+    drop(node);
+
+    let mut node = short_of_disk(dir.path());
+    pods.iter().for_each(|pod| node.create(pod));
+    let message = evicted(&node.end("large"));
+    let short = "The node was low on resource: ephemeral-storage. Threshold quantity: 100%, available: ";
+    assert!(message.starts_with(short), "{message}");
+    // What it kept is gone with it.
+    let dir = dir.path().join("data/pods/uid-large");
+    wait_for_files(&dir, |names| !names.iter().any(|name| name.starts_with("volume-")));
+    node.delete("small", 0);
+    node.end("small");
+
+    node.create(&pod("later", "true", json!({})));
+    let told = loop {
+        node.next();
+        if let Some((_, message)) = node.events("later").first() {
+            break message.to_string();
+        }
+    };
+    assert!(told.starts_with(short), "{told}");
+    assert_eq!(phase(&node.pod("later").status.unwrap_or_default()), "Pending");
 }
 
 fn an_empty_dir_that_is_too_full_evicts_its_pod() {

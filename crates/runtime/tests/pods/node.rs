@@ -63,6 +63,7 @@ pub fn config(dir: &Path) -> Config {
         network: NetworkConfig::default(),
         pods_max: 100,
         pod_pids_max: Some(200),
+        disk_threshold: None,
         clock: Arc::new(WallClock),
     }
 }

@@ -51,8 +51,9 @@ impl Use {
     }
 
     /// Makes a node in the ranges of this process's user.
-    pub fn node(&self) -> fn(&Path) -> Node {
-        assert!(cronlet_runtime::users::enter_ranges(), "the ranges can be used");
+    pub fn node(&self, dir: &Path) -> fn(&Path) -> Node {
+        let data_dir = dir.join("data");
+        assert!(cronlet_runtime::users::enter_ranges(Some(&data_dir)), "the ranges can be used");
         if matches!(self, Use::Processes) { Node::new } else { containers::node }
     }
 

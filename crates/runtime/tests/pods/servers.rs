@@ -44,7 +44,7 @@ pub fn main_if_requested() {
     let pod: Pod = serde_json::from_slice(&std::fs::read(pod).unwrap()).unwrap();
     let name = pod.metadata.name.clone().unwrap();
     let ranges = ranges::Use::wanted();
-    let new = ranges.as_ref().map_or(Node::new as fn(&Path) -> Node, ranges::Use::node);
+    let new = ranges.as_ref().map_or(Node::new as fn(&Path) -> Node, |ranges| ranges.node(Path::new(dir)));
     let mut node = new(Path::new(dir));
     node.create(&pod);
     if pod.status.as_ref().is_some_and(is_running) {

@@ -70,6 +70,8 @@ pub struct Up {
     /// What runs pods: `none` leaves them Pending for a client to play the kubelet
     #[arg(long, value_enum, default_value_t = RuntimeChoice::Auto)]
     pub runtime: RuntimeChoice,
+    #[command(flatten)]
+    pub oci: OciOptions,
     /// How many processes a pod of containers may have at once; 0 for as many as it likes
     #[arg(long, value_name = "COUNT", default_value_t = limits::POD_PIDS_MAX)]
     pub pod_pids_limit: u32,
@@ -91,6 +93,15 @@ pub struct Up {
     /// Print the output of every pod on standard error
     #[arg(long)]
     pub logs: bool,
+}
+
+/// What makes containers.
+#[derive(Args, Clone, Debug, Default)]
+pub struct OciOptions {
+    /// Have this program make the containers of `--runtime oci`: `crun`, `runc`, or a path; needs root [default: cronlet
+    /// makes them itself]
+    #[arg(long, value_name = "NAME|PATH")]
+    pub oci_runtime: Option<PathBuf>,
 }
 
 /// Which network pods of containers have.

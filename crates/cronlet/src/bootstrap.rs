@@ -21,6 +21,7 @@ use cronlet_runtime::{
     AttachRequest, Attachment, Config, DiskThreshold, ExecRequest, Execution, ImageConfig, NetworkConfig,
     PodNetwork, Runtime,
     logs::{LogError, LogOptions, LogSource},
+    spec::OciRuntime,
 };
 use cronlet_server::{
     Api, Gauge, LogRequest, Pki, PodAttach, PodConnect, PodConnection, PodExec, PodLogs, Pods, Session,
@@ -31,12 +32,12 @@ use jiff::tz::TimeZone;
 use tokio::{net::TcpListener, sync::oneshot, task};
 
 use crate::{
-    arguments::RuntimeChoice,
+    arguments::{OciOptions, RuntimeChoice},
     clock::SystemClock,
     command, limits,
     machine::{self, Machine},
     node::{self, Inbox},
-    place,
+    oci_runtime, place,
 };
 
 /// The namespaces that every cluster has and clients count on.
@@ -57,6 +58,8 @@ pub struct Options {
     pub kubeconfig: Option<PathBuf>,
     /// What runs pods.
     pub runtime: RuntimeChoice,
+    /// What makes the containers of its pods.
+    pub oci: OciOptions,
     /// Which network pods of containers have.
     pub network: NetworkConfig,
     /// How many processes a pod of containers may have, if that is bounded.
@@ -94,6 +97,7 @@ pub async fn start(options: &Options) -> anyhow::Result<Server> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     // First of all, since everything else would be in vain: the address and the directory.
     check_network(options)?;
+    let oci_runtime = oci_runtime::find(options)?;
     let listener = listen(options.listen).await?;
     let address = listener.local_addr()?;
     let directory = DataDir::lock(&options.data_dir)?;
@@ -108,7 +112,7 @@ pub async fn start(options: &Options) -> anyhow::Result<Server> {
 
     let mut ids = Ids::seeded(fastrand::u64(..));
     let (inbox, outbox) = Inbox::new();
-    let runtime = runtime(options, &host, &clock, &inbox)?;
+    let runtime = runtime((options, oci_runtime), &host, &clock, &inbox)?;
     let kind = if options.runtime == RuntimeChoice::Oci { "oci" } else { "process" };
     let node = Machine { name: &host, runtime: kind, data_dir: &options.data_dir };
     prepare(&store, runtime.is_some().then_some(node), &*clock, &mut ids).await?;
@@ -251,7 +255,7 @@ async fn prepare(
 }
 
 fn runtime(
-    options: &Options,
+    (options, oci_runtime): (&Options, Option<OciRuntime>),
     host: &str,
     clock: &Arc<dyn Clock>,
     inbox: &Inbox,
@@ -273,6 +277,7 @@ fn runtime(
         pods_max: limits::PODS_MAX,
         pod_pids_max: options.pod_pids_max,
         disk_threshold: Some(options.disk_threshold),
+        oci_runtime,
         executable: std::env::current_exe().context("cannot find this program's own file")?,
         clock: clock.clone(),
     };

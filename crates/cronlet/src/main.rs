@@ -10,6 +10,7 @@ mod diagnostic;
 mod limits;
 mod machine;
 mod node;
+mod oci_runtime;
 mod place;
 mod print;
 mod resources;

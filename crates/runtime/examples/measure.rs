@@ -44,6 +44,7 @@ fn main() {
         pods_max: 10_000,
         pod_pids_max: None,
         disk_threshold: None,
+        oci_runtime: None,
         clock: Arc::new(WallClock),
     };
     let runtime = Runtime::new(config, Arc::new(move |report| drop(sender.send(report)))).unwrap();

@@ -181,5 +181,10 @@ pub const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a shim waits at the end of its pod for clients to take what is left for them.
 pub const ATTACH_DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 
+/// How long an OCI runtime may take to make, start or remove a container before it is ended.
+pub const RUNTIME_PATIENCE: Duration = Duration::from_secs(60);
+/// How much of an OCI runtime's log is read for what went wrong, in bytes.
+pub const RUNTIME_LOG_BYTES_MAX: u64 = 64 * 1024;
+
 const _: () = assert!(ATTACH_FRAME_BYTES_MAX <= u16::MAX as usize);
 const _: () = assert!(PATH_MAX_BYTES < FORK_REQUEST_BYTES_MAX);

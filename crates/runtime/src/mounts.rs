@@ -106,11 +106,16 @@ pub(crate) fn make_message_file(stage: &Path) -> io::Result<(File, OwnedFd)> {
     let options = format!("mode=755,size={}", limits::TERMINATION_FILE_BYTES_MAX);
     let options = CString::new(options).expect("numbers have no null bytes");
     mount("tmpfs", stage, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, options.as_c_str())?;
-    let path = stage.join(TERMINATION_MESSAGE_NAME);
+    let path = message_file(stage);
     let file = File::options().read(true).write(true).create_new(true).open(&path)?;
     file.set_permissions(Permissions::from_mode(0o666))?;
     let mount = clone_mount(open_path(&path)?.as_fd())?;
     Ok((file, mount))
+}
+
+/// Where the file of the termination message is that is made on `stage`.
+pub(crate) fn message_file(stage: &Path) -> PathBuf {
+    stage.join(TERMINATION_MESSAGE_NAME)
 }
 
 fn first_volume(container: &spec::Container) -> String {

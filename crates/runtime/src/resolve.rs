@@ -103,6 +103,8 @@ pub struct NodeFacts {
     pub pod_pids_max: Option<u32>,
     /// Whether it runs as an ordinary user who has ranges of further users and groups.
     pub has_ranges: bool,
+    /// What makes the containers of its pods, if not this program itself.
+    pub oci_runtime: Option<spec::OciRuntime>,
 }
 
 /// A pod that can be started.
@@ -212,6 +214,7 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Resolved, Vec<Blocked>> {
         version: spec::VERSION,
         handler: if inputs.images.is_some() { Handler::Oci } else { Handler::Process },
         sandbox,
+        oci_runtime: inputs.images.and(inputs.node.oci_runtime.clone()),
         log_dir,
         log_links_dir: log_files::links_dir(log_root),
         namespace,

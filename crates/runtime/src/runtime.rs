@@ -46,6 +46,7 @@ use crate::{
     network::{Network, NetworkConfig},
     pressure::DiskThreshold,
     resolve::{self, NodeFacts, Users, pod_dir},
+    spec::OciRuntime,
     usage::{self, Usage},
     users,
 };
@@ -76,6 +77,8 @@ pub struct Config {
     pub pod_pids_max: Option<u32>,
     /// How little may be free on the disk with the data before a pod is evicted and no other starts, if that is looked at.
     pub disk_threshold: Option<DiskThreshold>,
+    /// What makes the containers of its pods, if not this program itself; needs root.
+    pub oci_runtime: Option<OciRuntime>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -168,6 +171,7 @@ impl Runtime {
             pod_network: config.network.default,
             pod_pids_max: config.pod_pids_max,
             has_ranges: users::has_ranges(),
+            oci_runtime: config.oci_runtime,
         };
         make_dirs(&facts)?;
         let network =

@@ -5,6 +5,7 @@
 //! system is attached to a descriptor that was looked up as if that file system were the whole: a symbolic link in an
 //! image or in a volume cannot lead a mount out of it.
 
+pub(crate) mod bundle;
 pub(crate) mod cgroup;
 mod kernel;
 pub(crate) mod privileges;
@@ -49,6 +50,8 @@ pub(crate) fn written_by(pod_dir: &Path, container: &str) -> PathBuf {
 /// The directories that a sandbox is made with.
 #[derive(Debug)]
 pub(crate) struct Place {
+    /// That of the container, which has all the others.
+    dir: PathBuf,
     /// What the container writes.
     upper: PathBuf,
     /// What the kernel needs besides.
@@ -101,7 +104,7 @@ impl Place {
         fs::set_permissions(&upper, fs::Permissions::from_mode(0o755))?;
         let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
         let standing = Standing::of_this_process();
-        Ok(Place { upper, work, root, stage, uid, gid, processes, standing })
+        Ok(Place { dir, upper, work, root, stage, uid, gid, processes, standing })
     }
 
     /// Whether the container's process waits for its users before it makes its sandbox ([`users::share_with`]).
@@ -186,12 +189,6 @@ pub(crate) fn enter(
     identity: &Identity,
     place: &Place,
 ) -> Result<File, Refused> {
-    let failed = |step: &'static str| {
-        move |error: io::Error| Refused {
-            volume: String::new(),
-            message: format!("cannot make the sandbox ({step}): {error}"),
-        }
-    };
     let privileged = place.standing == Standing::Machine;
     if privileged && place.processes != Processes::Own {
         // Others see this process before it is theirs to see. The program that is executed can be looked into as usual.
@@ -202,18 +199,7 @@ pub(crate) fn enter(
         mounts::namespace::map_one((identity.uid, place.uid), (identity.gid, place.gid))
             .map_err(failed("users"))?;
     }
-    umask(Mode::empty());
-    // Before their mounts become slaves of the host's, which would not see what is mounted there.
-    let mut volumes = open_volumes(container, |mount| mount.propagation == Propagation::Bidirectional)?;
-    mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
-        .map_err(|error| failed("mounts")(error.into()))?;
-    // Opened before the file system changes: afterwards their paths mean something else.
-    volumes.extend(open_volumes(container, |mount| mount.propagation != Propagation::Bidirectional)?);
-    // What lies deeper comes later; the volumes' own order decides the rest.
-    volumes.sort_by_key(|volume| volume.target.components().count());
-    let (message, message_mount) = mounts::make_message_file(&place.stage).map_err(failed("message"))?;
-    let layers = root::Layers { lower: &root.layers, upper: &place.upper, work: &place.work };
-    let tree = Tree::mount(&layers, &place.root, !privileged).map_err(failed("image"))?;
+    let Parts { volumes, message, message_mount, tree } = Parts::make(container, root, place, !privileged)?;
     kernel::populate(&tree, root, place.processes, privileged).map_err(|(what, error)| Refused {
         volume: String::new(),
         message: format!("cannot make the sandbox ({what}): {error}"),
@@ -239,8 +225,60 @@ pub(crate) fn enter(
     Ok(message)
 }
 
+/// What a container's file system is put together from, in a mount namespace of this process.
+struct Parts<'a> {
+    /// What lies deeper comes later.
+    volumes: Vec<Opened<'a>>,
+    /// The file of its termination message.
+    message: File,
+    message_mount: OwnedFd,
+    tree: Tree,
+}
+
+impl<'a> Parts<'a> {
+    /// Cuts the mount namespace off from the host's, and mounts the image in it. Files are made with any mode from then
+    /// on.
+    fn make(
+        container: &'a Container,
+        root: &Root,
+        place: &Place,
+        in_user_namespace: bool,
+    ) -> Result<Self, Refused> {
+        umask(Mode::empty());
+        // Before their mounts become slaves of the host's, which would not see what is mounted there.
+        let mut volumes = open_volumes(container, |mount| mount.propagation == Propagation::Bidirectional)?;
+        cut_off().map_err(failed("mounts"))?;
+        // Opened before the file system changes: afterwards their paths mean something else.
+        volumes.extend(open_volumes(container, |mount| mount.propagation != Propagation::Bidirectional)?);
+        // What lies deeper comes later; the volumes' own order decides the rest.
+        volumes.sort_by_key(|volume| depth(volume.target));
+        let (message, message_mount) = mounts::make_message_file(&place.stage).map_err(failed("message"))?;
+        let layers = root::Layers { lower: &root.layers, upper: &place.upper, work: &place.work };
+        let tree = Tree::mount(&layers, &place.root, in_user_namespace).map_err(failed("image"))?;
+        Ok(Parts { volumes, message, message_mount, tree })
+    }
+}
+
+/// Keeps what this process mounts from being seen outside of its mount namespace.
+pub(crate) fn cut_off() -> io::Result<()> {
+    Ok(mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?)
+}
+
+fn failed(step: &'static str) -> impl FnOnce(io::Error) -> Refused {
+    move |error| Refused {
+        volume: String::new(),
+        message: format!("cannot make the sandbox ({step}): {error}"),
+    }
+}
+
+fn depth(target: &Path) -> usize {
+    target.components().count()
+}
+
 /// A volume that is not attached yet.
 struct Opened<'a> {
+    /// Its position among the container's.
+    position: usize,
     name: &'a str,
     mount: OwnedFd,
     is_dir: bool,
@@ -249,10 +287,10 @@ struct Opened<'a> {
 
 fn open_volumes(container: &Container, is_wanted: fn(&Mount) -> bool) -> Result<Vec<Opened<'_>>, Refused> {
     let mut volumes = Vec::with_capacity(container.mounts.len());
-    for mount in container.mounts.iter().filter(|mount| is_wanted(mount)) {
+    for (position, mount) in container.mounts.iter().enumerate().filter(|(_, mount)| is_wanted(mount)) {
         let refuse = |message| Refused { volume: mount.volume.clone(), message };
         let (fd, is_dir) = mounts::detached(mount).map_err(refuse)?;
-        volumes.push(Opened { name: &mount.volume, mount: fd, is_dir, target: &mount.target });
+        volumes.push(Opened { position, name: &mount.volume, mount: fd, is_dir, target: &mount.target });
     }
     Ok(volumes)
 }

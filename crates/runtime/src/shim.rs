@@ -11,6 +11,7 @@ pub(crate) mod connect;
 mod control;
 mod enter;
 pub(crate) mod exec;
+mod external;
 mod launch;
 mod live;
 mod pause;

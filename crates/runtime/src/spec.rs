@@ -49,6 +49,9 @@ pub struct Pod {
     /// What its containers share, if they have images.
     #[serde(default)]
     pub sandbox: Sandbox,
+    /// What makes its containers, if they have images; this program itself if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oci_runtime: Option<OciRuntime>,
     /// Init containers in their order, then the others in theirs.
     pub containers: Vec<Container>,
 }
@@ -183,6 +186,15 @@ pub enum Handler {
     Process,
     /// In sandboxes made of their images.
     Oci,
+}
+
+/// A program of this machine that makes containers from bundles (the OCI runtime specification).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OciRuntime {
+    /// Its file; absolute.
+    pub path: PathBuf,
+    /// What it is called by itself, which decides what it is told: `crun`, `runc`.
+    pub name: String,
 }
 
 /// `spec.restartPolicy` of a pod.
@@ -529,6 +541,81 @@ pub struct MemoryVolume {
     /// Whether it is shared memory: nothing in it is executed, and nobody removes what is another's.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shared_memory: bool,
+}
+
+/// Which system calls a container may make.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SystemCalls {
+    /// What becomes of a call that no rule is about.
+    pub otherwise: Answer,
+    /// What becomes of others.
+    pub rules: Vec<CallRule>,
+}
+
+/// What becomes of some system calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallRule {
+    /// Their names.
+    pub calls: Vec<String>,
+    /// What becomes of them.
+    pub answer: Answer,
+    /// What must hold of their arguments, all of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<CallCondition>,
+}
+
+/// What the kernel does about a system call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Answer {
+    /// Makes it.
+    Allow,
+    /// Makes it, and writes it into its log.
+    Log,
+    /// Fails it with this number.
+    Errno(u16),
+    /// Ends the process.
+    KillProcess,
+    /// Ends the thread.
+    KillThread,
+    /// Sends SIGSYS.
+    Trap,
+    /// Asks whoever traces the process, with this number; fails it if nobody does.
+    Trace(u16),
+}
+
+/// What must hold of one argument of a system call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallCondition {
+    /// Which argument: from 0 to 5.
+    pub argument: u8,
+    /// How it is compared.
+    pub comparison: Comparison,
+    /// With what.
+    pub value: u64,
+}
+
+/// How an argument of a system call is compared, as a number without sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Comparison {
+    /// It is the value.
+    Equal,
+    /// It is another.
+    NotEqual,
+    /// It is less.
+    Less,
+    /// It is not more.
+    LessOrEqual,
+    /// It is more.
+    Greater,
+    /// It is not less.
+    GreaterOrEqual,
+    /// Of its bits, those that are set in the mask are as in the value.
+    MaskedEqual {
+        /// The mask.
+        mask: u64,
+    },
 }
 
 impl Pod {

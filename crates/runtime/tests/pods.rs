@@ -15,6 +15,9 @@ mod containers;
 #[path = "pods/exec.rs"]
 mod exec;
 
+#[path = "pods/external.rs"]
+mod external;
+
 #[path = "pods/health.rs"]
 mod health;
 
@@ -67,6 +70,24 @@ macro_rules! tests {
     };
 }
 
+/// A test, its name, and what makes the containers in it, if not we ourselves.
+type Case = (String, fn(), Option<cronlet_runtime::spec::OciRuntime>);
+
+/// The tests of containers that OCI runtimes of this machine make.
+fn of_runtimes() -> Vec<Case> {
+    let mut all = Vec::new();
+    for name in external::RUNTIMES {
+        match external::find(name) {
+            Ok(runtime) => {
+                let tests = external::tests().into_iter();
+                all.extend(tests.map(|(test, run)| (format!("{name}::{test}"), run, Some(runtime.clone()))));
+            }
+            Err(why) => println!("the tests of containers that {name} makes are not run: {why}"),
+        }
+    }
+    all
+}
+
 fn main() -> ExitCode {
     cronlet_runtime::fork_server::main_if_requested();
     servers::main_if_requested();
@@ -93,16 +114,21 @@ fn main() -> ExitCode {
              for us"
         );
     }
+    let mut all: Vec<Case> = all.into_iter().map(|(name, test)| (name.to_owned(), test, None)).collect();
+    if servers::has_namespaces() && containers::has_busybox() {
+        all.extend(of_runtimes());
+    }
     let chosen =
-        |(name, _): &&Test| filters.is_empty() || filters.iter().any(|filter| name.contains(&**filter));
+        |(name, ..): &&Case| filters.is_empty() || filters.iter().any(|filter| name.contains(&**filter));
     let mut failed = Vec::new();
-    for (name, test) in all.iter().filter(chosen) {
+    for (name, test, runtime) in all.iter().filter(chosen) {
+        external::set(runtime.clone());
         print!("test {name} ... ");
         match catch_unwind(AssertUnwindSafe(test)) {
             Ok(()) => println!("ok"),
             Err(_) => {
                 println!("FAILED");
-                failed.push(*name);
+                failed.push(name.as_str());
             }
         }
     }

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 use self::trouble::Trouble;
 use crate::{
-    arguments::RuntimeChoice,
+    arguments::{OciOptions, RuntimeChoice},
     bootstrap::{self, Options, Server},
     client::{self, Client, Refused, Target},
     command::apply,
@@ -52,6 +52,8 @@ pub struct Run {
     /// What runs the pods of a node started for this run
     #[arg(long, value_enum, default_value_t = RuntimeChoice::Auto)]
     runtime: RuntimeChoice,
+    #[command(flatten)]
+    oci: OciOptions,
     #[command(flatten)]
     target: Target,
 }
@@ -181,6 +183,7 @@ async fn node_for(arguments: &Run) -> anyhow::Result<(Client, Option<(Server, Te
         listen: ([127, 0, 0, 1], 0).into(),
         kubeconfig: None,
         runtime: arguments.runtime,
+        oci: arguments.oci.clone(),
         network: NetworkConfig::default(),
         pod_pids_max: Some(limits::POD_PIDS_MAX),
         disk_threshold: limits::EVICTION_HARD.parse()?,

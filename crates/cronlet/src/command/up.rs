@@ -47,6 +47,7 @@ pub fn run(up: &Up) -> anyhow::Result<ExitCode> {
         listen: up.listen,
         kubeconfig: up.kubeconfig.clone(),
         runtime: up.runtime,
+        oci: up.oci.clone(),
         network: NetworkConfig { default: up.pod_network.into(), subnet: up.pod_cidr },
         pod_pids_max: Some(up.pod_pids_limit).filter(|limit| *limit > 0),
         disk_threshold: up.eviction_hard,

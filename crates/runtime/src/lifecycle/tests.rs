@@ -49,6 +49,7 @@ fn pod(policy: RestartPolicy, roles: &[Role]) -> Pod {
         storage: Vec::new(),
         memory_volumes: Vec::new(),
         sandbox: Sandbox::default(),
+        oci_runtime: None,
         containers: roles.iter().enumerate().map(container).collect(),
     }
 }

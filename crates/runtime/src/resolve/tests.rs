@@ -33,6 +33,7 @@ impl World {
             pod_network: PodNetwork::Host,
             pod_pids_max: Some(4096),
             has_ranges: false,
+            oci_runtime: None,
         };
         World { snapshot: Snapshot::default(), facts }
     }

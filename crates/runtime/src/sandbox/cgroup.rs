@@ -38,7 +38,7 @@ impl Cgroup {
     /// If the kernel does not let this process make them, or does not accept a limit.
     pub(crate) fn make(pod_uid: &str, container: &str, resources: &Resources) -> io::Result<Option<Cgroup>> {
         let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-        let name = Path::new(PARENT).join(pod_uid).join(container);
+        let name = name(pod_uid, container);
         let mut cgroup = Cgroup { dirs: Vec::new(), memory_events: None, pids_events: Vec::new() };
         for (controller, settings) in settings(resources) {
             if let Some(hierarchy) = version_1(&mounts, controller) {
@@ -142,6 +142,24 @@ impl Drop for Cgroup {
     }
 }
 
+/// The groups of a container, from the root of a hierarchy on.
+pub(crate) fn name(pod_uid: &str, container: &str) -> PathBuf {
+    Path::new(PARENT).join(pod_uid).join(container)
+}
+
+/// Removes the groups of a container that has ended, and of its pod with the last, from all hierarchies: a runtime makes
+/// some in each, and leaves those above the container's behind.
+pub(crate) fn sweep(pod_uid: &str, container: &str) {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let name = name(pod_uid, container);
+    for root in all(&mounts, |kind, _| kind == "cgroup" || kind == "cgroup2") {
+        let dir = root.join(&name);
+        // What is not there, or has something in it, is none of ours.
+        let _ = fs::remove_dir(&dir);
+        let _ = dir.parent().map(fs::remove_dir);
+    }
+}
+
 /// Whether a file of events has counted anything of a name.
 fn counts(path: &Path, name: &str) -> bool {
     let text = fs::read_to_string(path).unwrap_or_default();
@@ -154,7 +172,8 @@ pub(crate) fn open_running(pod_uid: &str, container: &str) -> io::Result<Vec<Fil
     let mounts = fs::read_to_string("/proc/self/mountinfo")?;
     let controllers = ["cpu", "memory", "pids"].map(|controller| version_1(&mounts, controller));
     let hierarchies = controllers.into_iter().chain([version_2(&mounts)]);
-    let dirs = hierarchies.flatten().map(|root| root.join(PARENT).join(pod_uid).join(container));
+    let name = name(pod_uid, container);
+    let dirs = hierarchies.flatten().map(|root| root.join(&name));
     let files =
         dirs.filter(|dir| dir.exists()).map(|dir| File::options().write(true).open(dir.join("cgroup.procs")));
     files.collect()
@@ -202,7 +221,11 @@ fn version_2(mounts: &str) -> Option<PathBuf> {
 
 /// The mount point of the first file system that is wanted, by its kind and its own options.
 fn find(mounts: &str, is_wanted: impl Fn(&str, &str) -> bool) -> Option<PathBuf> {
-    mounts.lines().find_map(|line| {
+    all(mounts, is_wanted).next()
+}
+
+fn all(mounts: &str, is_wanted: impl Fn(&str, &str) -> bool) -> impl Iterator<Item = PathBuf> {
+    mounts.lines().filter_map(move |line| {
         let (place, system) = line.split_once(" - ")?;
         let mut system = system.split(' ');
         let (kind, options) = (system.next()?, system.nth(1)?);

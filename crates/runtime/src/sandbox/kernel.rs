@@ -8,7 +8,7 @@ use std::{
         fd::{AsFd, OwnedFd},
         unix::fs::{FileTypeExt, MetadataExt},
     },
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use rustix::{
@@ -39,13 +39,13 @@ const DEVICE_LINKS: [(&str, &str); 5] = [
 ];
 
 /// The group of terminals, as everywhere.
-const TTY_GROUP: &str = "5";
+pub(super) const TTY_GROUP: &str = "5";
 
 /// How large `/dev/shm` may grow (the runtimes' default).
-const SHARED_MEMORY: &str = "67108864";
+pub(super) const SHARED_MEMORY: &str = "67108864";
 
 /// What a container does not see.
-const MASKED: [&str; 12] = [
+pub(super) const MASKED: [&str; 12] = [
     "/proc/asound",
     "/proc/acpi",
     "/proc/interrupts",
@@ -61,7 +61,8 @@ const MASKED: [&str; 12] = [
 ];
 
 /// What a container sees and cannot write to.
-const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+pub(super) const READ_ONLY: [&str; 5] =
+    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 const STRICT: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
     .union(MountAttrFlags::MOUNT_ATTR_NODEV)
@@ -88,7 +89,8 @@ pub(super) fn populate(
     make_dev(tree, &dev, privileged).map_err(|error| ("/dev", error))?;
     if root.privileged && privileged {
         let dev = tree.own_dir("dev").map_err(|error| ("/dev", error))?;
-        add_devices(&dev, Path::new("/dev")).map_err(|error| ("/dev", error))?;
+        let devices = host_devices(Path::new("/dev")).map_err(|error| ("/dev", error))?;
+        add_devices(&dev, &devices).map_err(|error| ("/dev", error))?;
     }
     make_sys(tree, root.privileged).map_err(|error| ("/sys", error))
 }
@@ -131,32 +133,55 @@ fn make_dev(tree: &Tree, place: &OwnedFd, privileged: bool) -> io::Result<()> {
     }
 }
 
-/// Makes files for all devices in a directory of the host and below, but for those that every container has its own of.
-/// They are the container's: what it makes beside them, or is made there for it, is not made on the host.
-fn add_devices(place: &OwnedFd, host: &Path) -> io::Result<()> {
+/// A device of the host, or a directory of some.
+pub(super) struct HostDevice {
+    /// Relative to `/dev`.
+    pub(super) path: PathBuf,
+    /// As in `stat`, type included.
+    pub(super) mode: u32,
+    /// Its number; nothing for a directory.
+    pub(super) number: u64,
+}
+
+/// All devices in a directory of the host and below, but for those that every container has its own of; directories
+/// come before what is in them.
+pub(super) fn host_devices(host: &Path) -> io::Result<Vec<HostDevice>> {
+    let mut found = Vec::new();
     for entry in fs::read_dir(host)? {
         let entry = entry?;
         let name = entry.file_name();
         // One that is gone by now is none.
         let Ok(metadata) = entry.metadata() else { continue };
         let kind = metadata.file_type();
-        let made = if OWN_DEVICES.iter().any(|own| name == *own) {
+        let is_device = kind.is_char_device() || kind.is_block_device();
+        if OWN_DEVICES.iter().any(|own| name == *own) || !(kind.is_dir() || is_device) {
             continue;
-        } else if kind.is_dir() {
-            mkdirat(place, &name, Mode::from_raw_mode(0o755))
-        } else if kind.is_char_device() || kind.is_block_device() {
-            let mode = Mode::from_raw_mode(metadata.mode() & 0o777);
-            mknodat(place, &name, FileType::from_raw_mode(metadata.mode()), mode, metadata.rdev())
+        }
+        let path = PathBuf::from(name);
+        let below = if kind.is_dir() { host_devices(&entry.path())? } else { Vec::new() };
+        let below = below
+            .into_iter()
+            .map(|device| HostDevice { path: path.join(device.path), ..device })
+            .collect::<Vec<_>>();
+        found.push(HostDevice { path, mode: metadata.mode(), number: metadata.rdev() });
+        found.extend(below);
+    }
+    Ok(found)
+}
+
+/// Makes files for devices of the host. They are the container's: what it makes beside them, or is made there for it, is
+/// not made on the host.
+fn add_devices(place: &OwnedFd, devices: &[HostDevice]) -> io::Result<()> {
+    for HostDevice { path, mode, number } in devices {
+        let kind = FileType::from_raw_mode(*mode);
+        let made = if kind == FileType::Directory {
+            mkdirat(place, path, Mode::from_raw_mode(0o755))
         } else {
-            continue;
+            mknodat(place, path, kind, Mode::from_raw_mode(mode & 0o777), *number)
         };
         match made {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
-        }
-        if kind.is_dir() {
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            add_devices(&openat(place, &name, flags, Mode::empty())?, &entry.path())?;
         }
     }
     Ok(())

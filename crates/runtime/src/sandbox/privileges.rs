@@ -12,7 +12,7 @@ use rustix::{
 
 use super::seccomp;
 use crate::{
-    spec::{Identity, Root},
+    spec::{Identity, Root, SystemCalls},
     sys,
 };
 
@@ -108,6 +108,23 @@ pub(crate) fn capabilities(add: &[String], drop: &[String], privileged: bool) ->
         (base || added.contains(number)) && !dropped.contains(number)
     };
     Ok(all().filter(keeps).collect())
+}
+
+/// Those of some capabilities that this process can hand on: the machine may not have all of them.
+pub(crate) fn available(numbers: &[u8]) -> io::Result<Vec<u8>> {
+    let own = rustix::thread::capabilities(None)?.permitted;
+    let has = |number: &&u8| own.contains(CapabilitySet::from_bits_retain(1 << **number));
+    Ok(numbers.iter().filter(has).copied().collect())
+}
+
+/// The names of capabilities as the OCI runtime specification has them.
+pub(crate) fn names(numbers: &[u8]) -> Vec<String> {
+    numbers.iter().filter_map(|number| Some(format!("CAP_{}", NAMES.get(usize::from(*number))?))).collect()
+}
+
+/// Which system calls a container may make, if not all.
+pub(crate) fn system_calls(root: &Root) -> Option<SystemCalls> {
+    (!root.privileged && !root.seccomp_unconfined).then(|| seccomp::profile(&root.capabilities))
 }
 
 /// Makes this process who it is to be, with what it may do, for good.

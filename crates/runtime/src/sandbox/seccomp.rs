@@ -4,7 +4,12 @@
 //! what changes mounts and namespaces, what looks into other processes, and what is obsolete. Everything else is
 //! allowed, so that the kernel need not run the filter for it (it remembers calls that are always allowed).
 
+mod calls;
+pub(super) mod oci;
+
 use libc::{c_long, sock_filter};
+
+use crate::spec::{Answer, CallCondition, CallRule, Comparison, SystemCalls};
 
 const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
 const JUMP_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
@@ -163,6 +168,48 @@ pub(super) fn filter(capabilities: &[u8]) -> Vec<sock_filter> {
     program.answer(DENY);
     program.answer(ALLOW);
     program.0
+}
+
+/// The same as a list of what is allowed, for runtimes that make a filter of their own from it.
+pub(super) fn profile(capabilities: &[u8]) -> SystemCalls {
+    let has = |number: u8| capabilities.contains(&number);
+    let missing = WITH_CAPABILITY.iter().filter(|(number, _)| !has(*number)).flat_map(|(_, calls)| *calls);
+    let mut special: Vec<c_long> = missing.chain(NEVER).chain(NEVER_HERE).copied().collect();
+    let mut rules = Vec::new();
+    let mut allow = |call: &str, all: &[(u8, Comparison, u64)]| {
+        let conditions =
+            all.iter().map(|&(argument, comparison, value)| CallCondition { argument, comparison, value });
+        let (calls, answer) = (vec![call.to_owned()], Answer::Allow);
+        rules.push(CallRule { calls, answer, conditions: conditions.collect() });
+    };
+    if !has(SYS_ADMIN) {
+        let mask = NEW_NAMESPACES.unsigned_abs().into();
+        allow("clone", &[(0, Comparison::MaskedEqual { mask }, 0)]);
+        special.push(libc::SYS_clone);
+    }
+    allow("socket", &[(0, Comparison::NotEqual, AF_VSOCK.into())]);
+    for personality in PERSONALITIES {
+        allow("personality", &[(0, Comparison::Equal, personality.into())]);
+    }
+    let kind = Comparison::MaskedEqual { mask: libc::S_IFMT.into() };
+    for (call, mode) in [("mknod", 1), ("mknodat", 2)] {
+        for made in [0, libc::S_IFREG, libc::S_IFIFO, libc::S_IFSOCK] {
+            allow(call, &[(mode, kind, made.into())]);
+        }
+        allow(call, &[(mode, kind, libc::S_IFCHR.into()), (mode + 1, Comparison::Equal, 0)]);
+    }
+    special.extend([libc::SYS_socket, libc::SYS_personality, libc::SYS_mknodat]);
+    special.extend(calls::number("mknod"));
+    if !has(SYS_ADMIN) {
+        let no_such_call = Answer::Errno(u16::try_from(libc::ENOSYS).unwrap_or(u16::MAX));
+        let calls = vec!["clone3".to_owned()];
+        rules.push(CallRule { calls, answer: no_such_call, conditions: Vec::new() });
+        special.push(libc::SYS_clone3);
+    }
+    let others = calls::all().filter(|(_, number)| !special.contains(number));
+    let calls = others.map(|(name, _)| name.to_owned()).collect();
+    rules.push(CallRule { calls, answer: Answer::Allow, conditions: Vec::new() });
+    SystemCalls { otherwise: Answer::Errno(u16::try_from(libc::EPERM).unwrap_or(u16::MAX)), rules }
 }
 
 fn number(call: c_long) -> u32 {

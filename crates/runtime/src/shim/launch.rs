@@ -26,7 +26,11 @@ use rustix::{
     thread::{set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid},
 };
 
-use super::{pause::Pause, terminal::Terminal};
+use super::{
+    external::{self, Made},
+    pause::Pause,
+    terminal::Terminal,
+};
 use crate::{
     logs::format::Stream,
     mounts::{self, Refused},
@@ -52,6 +56,8 @@ pub(super) struct Launched {
     pub(super) message: Option<File>,
     /// The namespace of its mounts, if it has one of its own.
     pub(super) mounts: Option<File>,
+    /// The same as its runtime knows it, if one of the machine has made it.
+    pub(super) made: Option<Made>,
     /// What it is held to, if it has limits.
     pub(super) cgroup: Option<Cgroup>,
     /// Why it is not held to the limits that it has.
@@ -59,15 +65,15 @@ pub(super) struct Launched {
 }
 
 /// How many files a container's process hands over at most.
-const FILES: usize = 3;
+pub(super) const FILES: usize = 3;
 
 /// What a container with an image is started in.
-struct Sandbox<'a> {
-    root: &'a Root,
-    identity: &'a Identity,
-    place: Place,
-    cgroup: Option<Cgroup>,
-    unlimited: Option<String>,
+pub(super) struct Sandbox<'a> {
+    pub(super) root: &'a Root,
+    pub(super) identity: &'a Identity,
+    pub(super) place: Place,
+    pub(super) cgroup: Option<Cgroup>,
+    pub(super) unlimited: Option<String>,
 }
 
 /// Why a container's program was not executed.
@@ -99,7 +105,12 @@ pub(super) fn launch(
         let message = format!("cannot start a process: {error}");
         Failure::Refused(Refused { volume: String::new(), message })
     };
-    let sandbox = Sandbox::of(pod, container, pod_dir).map_err(refused)?;
+    let sandbox = match (Sandbox::of(pod, container, pod_dir).map_err(refused)?, &pod.oci_runtime) {
+        (Some(sandbox), Some(runtime)) => {
+            return external::launch(runtime, (pod, container), sandbox, pod_dir, settings);
+        }
+        (sandbox, _) => sandbox,
+    };
     let (mut streams, ends) = streams(container.streams).map_err(refused)?;
     let (report, child_report) = UnixStream::pair().map_err(refused)?;
     let shim = getpid();
@@ -144,7 +155,8 @@ pub(super) fn launch(
             }
             let (message, mounts) = (files.next(), files.next());
             let Streams { outputs, input, terminal } = streams;
-            Ok(Launched { process, outputs, input, terminal, message, mounts, cgroup, unlimited })
+            let made = None;
+            Ok(Launched { process, outputs, input, terminal, message, mounts, made, cgroup, unlimited })
         }
         Err(failure) => {
             // It has nothing left to do but to exit.
@@ -156,15 +168,15 @@ pub(super) fn launch(
 
 /// The shim's side of a container's streams.
 #[derive(Default)]
-struct Streams {
-    outputs: Vec<(Stream, OwnedFd)>,
-    input: Option<OwnedFd>,
-    terminal: Option<OwnedFd>,
+pub(super) struct Streams {
+    pub(super) outputs: Vec<(Stream, OwnedFd)>,
+    pub(super) input: Option<OwnedFd>,
+    pub(super) terminal: Option<OwnedFd>,
 }
 
 impl Streams {
     /// Those of a terminal.
-    fn of(terminal: OwnedFd, wanted: spec::Streams) -> io::Result<Self> {
+    pub(super) fn of(terminal: OwnedFd, wanted: spec::Streams) -> io::Result<Self> {
         fcntl_setfl(&terminal, OFlags::NONBLOCK)?;
         let input = wanted.stdin.then(|| terminal.try_clone()).transpose()?;
         let outputs = vec![(Stream::Stdout, terminal.try_clone()?)];
@@ -174,13 +186,13 @@ impl Streams {
 
 /// The container's side of its streams, but for a terminal, which it makes itself.
 #[derive(Default)]
-struct Ends {
-    stdin: Option<OwnedFd>,
-    outputs: Option<[OwnedFd; 2]>,
+pub(super) struct Ends {
+    pub(super) stdin: Option<OwnedFd>,
+    pub(super) outputs: Option<[OwnedFd; 2]>,
 }
 
 /// Both sides of a container's streams. Those of a terminal are not there yet.
-fn streams(wanted: spec::Streams) -> io::Result<(Streams, Ends)> {
+pub(super) fn streams(wanted: spec::Streams) -> io::Result<(Streams, Ends)> {
     if wanted.tty {
         return Ok(Default::default());
     }
@@ -365,7 +377,7 @@ fn prepare(
 }
 
 /// Gives this process the input and the output of the container, as far as they are there already.
-fn redirect(ends: &Ends) -> io::Result<()> {
+pub(super) fn redirect(ends: &Ends) -> io::Result<()> {
     match &ends.stdin {
         Some(stdin) => dup2_stdin(stdin)?,
         None => dup2_stdin(&File::open("/dev/null")?)?,

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use rustix::io::Errno;
 
 use super::{
+    external::Made,
     launch::{self, Failure, Launched, Settings},
     terminal,
 };
@@ -58,6 +59,8 @@ pub(super) struct Live {
 /// What the kernel keeps for a container. To let go of it takes a while.
 #[derive(Debug)]
 pub(super) struct Kept {
+    // Before its control groups, which it may have processes in.
+    _made: Option<Made>,
     cgroup: Option<Cgroup>,
     _mounts: Option<File>,
 }
@@ -94,8 +97,9 @@ impl Live {
             .map_err(|message| Failure::Refused(Refused { volume: String::new(), message }))?;
         let launched = launch::launch(pod, &container.restarted(attempt), pod_dir, settings)?;
         let output = |(stream, pipe)| Output { pipe: Some(pipe), stream, lines: Lines::new(stream) };
-        let Launched { process, outputs, input, terminal, message, mounts, cgroup, unlimited } = launched;
-        let kept = Kept { cgroup, _mounts: mounts };
+        let Launched { process, outputs, input, terminal, message, mounts, made, cgroup, unlimited } =
+            launched;
+        let kept = Kept { _made: made, cgroup, _mounts: mounts };
         let outputs = outputs.into_iter().map(output).collect();
         let input = input.map(|pipe| Input { pipe, pending: Vec::new(), is_ending: false });
         let streams = container.streams;

@@ -24,6 +24,7 @@ use super::{
     attach::Attached,
     changes,
     control::{Command, Control},
+    external,
     launch::{Failure, Settings},
     live::{self, Kept, Live},
     pause::Pause,
@@ -160,6 +161,7 @@ impl<'a> Supervisor<'a> {
     /// Ends what a predecessor left: without a shim, nobody reads what it writes or sees how it ends.
     fn take_over(&mut self) {
         processes::kill_left(&self.state);
+        external::clear(self.pod, self.dir);
         if self.state.finished.is_none() {
             let (pid, boot_id) = (getpid().as_raw_pid(), processes::boot_id());
             self.record(Event::Opened { version: env!("CARGO_PKG_VERSION").to_owned(), pid, boot_id });

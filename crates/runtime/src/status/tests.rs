@@ -81,6 +81,7 @@ impl Story {
             storage: Vec::new(),
             memory_volumes: Vec::new(),
             sandbox: spec::Sandbox::default(),
+            oci_runtime: None,
             containers: names.iter().map(container).collect(),
         };
         let state = State::new(&spec);

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 
 use crate::exec::{outcome, request, within};
+use crate::external;
 use crate::node::{Node, config, container, exit_code, is_running, phase, pod, processes_with, state};
 
 crate::tests![
@@ -110,7 +111,7 @@ pub fn node(dir: &Path) -> Node {
     let images = dir.join("data/images");
     import(&images, dir);
     let images = ImageConfig { dir: images, insecure_registries: Vec::new() };
-    Node::with(dir, Config { images: Some(images), ..config(dir) })
+    Node::with(dir, Config { images: Some(images), oci_runtime: external::current(), ..config(dir) })
 }
 
 fn import(images: &PathBuf, dir: &Path) {
@@ -297,7 +298,8 @@ fn a_missing_program_is_a_start_error() {
     let status = node.end("p");
     let ended = state(&status).terminated.unwrap();
     assert_eq!((ended.exit_code, ended.reason.as_deref()), (128, Some("StartError")));
-    assert!(ended.message.unwrap().contains("no such file or directory"));
+    let message = ended.message.unwrap();
+    assert!(message.to_lowercase().contains("no such file or directory"), "{message}");
 }
 
 fn a_network_of_none_has_loopback_alone() {

@@ -64,6 +64,7 @@ pub fn config(dir: &Path) -> Config {
         pods_max: 100,
         pod_pids_max: Some(200),
         disk_threshold: None,
+        oci_runtime: None,
         clock: Arc::new(WallClock),
     }
 }

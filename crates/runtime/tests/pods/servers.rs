@@ -188,7 +188,7 @@ fn a_server_can_end_its_pods_and_those_of_others() {
 }
 
 /// Waits until a process has ended.
-fn wait_for_end(process: &rustix::fd::OwnedFd) {
+pub fn wait_for_end(process: &rustix::fd::OwnedFd) {
     let mut fds = [rustix::event::PollFd::new(process, rustix::event::PollFlags::IN)];
     let patience = rustix::event::Timespec::try_from(Duration::from_secs(60)).unwrap();
     assert_eq!(rustix::event::poll(&mut fds, Some(&patience)).unwrap(), 1, "the process has not ended");

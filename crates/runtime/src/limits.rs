@@ -181,6 +181,9 @@ pub const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a shim waits at the end of its pod for clients to take what is left for them.
 pub const ATTACH_DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 
+/// How large a profile for system calls may be, in bytes; the longest in use have some 20 KiB.
+pub const SECCOMP_PROFILE_BYTES_MAX: u64 = 1024 * 1024;
+
 /// How long an OCI runtime may take to make, start or remove a container before it is ended.
 pub const RUNTIME_PATIENCE: Duration = Duration::from_secs(60);
 /// How much of an OCI runtime's log is read for what went wrong, in bytes.

@@ -3,6 +3,7 @@
 //! Pure: what is stored and what the node is go in, a specification and plans for volumes come out.
 
 mod calls;
+pub(crate) mod confinement;
 pub(crate) mod dns;
 mod downward;
 mod environment;
@@ -32,6 +33,7 @@ use cronlet_image::Image;
 use cronlet_object::{Snapshot, api};
 use jiff::Timestamp;
 
+pub use self::confinement::Profiles;
 pub(crate) use self::dns::resolv_conf_elsewhere;
 pub(crate) use self::files::hosts_file;
 pub use self::identity::Users;
@@ -60,6 +62,8 @@ pub struct Inputs<'a> {
     pub node: &'a NodeFacts,
     /// The images that its containers name, by those names; nothing if it runs as processes of the host.
     pub images: Option<&'a HashMap<String, ImageState>>,
+    /// The profiles for system calls that its containers name, if any are to be looked at.
+    pub profiles: Option<&'a Profiles>,
     /// How it is connected with the node's bridge, if it is to be.
     pub attachment: Option<&'a Attachment>,
     /// When the pod was first seen by this node: `status.startTime`.
@@ -89,6 +93,12 @@ pub struct NodeFacts {
     pub volumes_dir: PathBuf,
     /// The directory of all logs.
     pub log_root: PathBuf,
+    /// The directory of profiles for system calls.
+    pub seccomp_dir: PathBuf,
+    /// The kernel's version, as `uname` has it.
+    pub kernel: String,
+    /// Whether the kernel confines programs with AppArmor.
+    pub app_armor: bool,
     /// Its users.
     pub users: Users,
     /// The text of its `/etc/hosts`.
@@ -185,6 +195,9 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Resolved, Vec<Blocked>> {
     let host_ipc = sandbox.host_ipc || inputs.images.is_none();
     sandbox.sysctls = sysctls::resolve(&spec, &Sandbox { host_ipc, ..sandbox.clone() })
         .map_err(|message| vec![Blocked::Pod { reason: sysctls::FORBIDDEN, message }])?;
+    if let Some(message) = confinement::refuse_app_armor(&spec, inputs.node.app_armor) {
+        return Err(vec![Blocked::Pod { reason: confinement::APP_ARMOR, message }]);
+    }
     let mut volumes = volume::plan_all(&inputs, &spec, &mut blocked);
     if inputs.images.is_some() {
         volumes.push(files::network(&inputs, &spec, &sandbox));

@@ -10,6 +10,7 @@ mod images;
 pub(crate) mod link;
 mod news;
 mod pod;
+mod profiles;
 mod queue;
 
 use std::{
@@ -56,7 +57,8 @@ const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
 
 /// What a node's runtime works with.
 pub struct Config {
-    /// The node's directory: pods are kept in `pods` in it, claims' data in `volumes`.
+    /// The node's directory: pods are kept in `pods` in it, claims' data in `volumes`, and profiles for system calls are
+    /// looked for in `seccomp`.
     pub data_dir: PathBuf,
     /// The directory of all logs.
     pub log_root: PathBuf,
@@ -161,6 +163,9 @@ impl Runtime {
             pods_dir: config.data_dir.join(directory::PODS),
             volumes_dir: config.data_dir.join("volumes"),
             log_root: config.log_root,
+            seccomp_dir: config.data_dir.join("seccomp"),
+            kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+            app_armor: has_app_armor(),
             users: users(),
             hosts: fs::read_to_string("/etc/hosts").unwrap_or_default(),
             resolv_conf_elsewhere: resolve::resolv_conf_elsewhere(
@@ -332,6 +337,12 @@ impl Drop for Runtime {
 /// The image layers that the pods of a node with this data directory are made of.
 pub fn layers_in_use(data_dir: &Path) -> Vec<PathBuf> {
     directory::layers(&data_dir.join(directory::PODS))
+}
+
+/// Whether the kernel confines programs with AppArmor, as the kubelet finds out.
+fn has_app_armor() -> bool {
+    let enabled = fs::read("/sys/module/apparmor/parameters/enabled").unwrap_or_default();
+    enabled.first() == Some(&b'Y') && Path::new("/sys/kernel/security/apparmor").exists()
 }
 
 /// The node's own user, and the users of this machine.

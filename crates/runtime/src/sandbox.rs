@@ -10,7 +10,7 @@ pub(crate) mod cgroup;
 mod kernel;
 pub(crate) mod privileges;
 mod root;
-mod seccomp;
+pub(crate) mod seccomp;
 
 use std::{
     fs::{self, File},

@@ -434,6 +434,9 @@ pub struct Root {
     pub privileged: bool,
     /// Whether system calls are not filtered: `seccompProfile: Unconfined`.
     pub seccomp_unconfined: bool,
+    /// Which system calls it may make, if a profile of the node's says so: `seccompProfile: Localhost`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system_calls: Option<SystemCalls>,
     /// What it may use.
     pub resources: Resources,
 }

@@ -15,7 +15,6 @@ pub(super) fn shares_processes(spec: &api::PodSpec, is_root: bool) -> bool {
 pub(crate) fn fields(spec: &api::PodSpec, sandbox: &Sandbox) -> Vec<String> {
     let mut fields = Vec::new();
     let pod = spec.security_context.clone().unwrap_or_default();
-    let localhost = |profile: Option<&str>| profile == Some("Localhost");
     let of_pod = [
         ("spec.hostUsers", spec.host_users == Some(false)),
         (
@@ -24,10 +23,6 @@ pub(crate) fn fields(spec: &api::PodSpec, sandbox: &Sandbox) -> Vec<String> {
         ),
         ("spec.securityContext.appArmorProfile", pod.app_armor_profile.is_some()),
         ("spec.securityContext.seLinuxOptions", pod.se_linux_options.is_some()),
-        (
-            "spec.securityContext.seccompProfile",
-            localhost(pod.seccomp_profile.as_ref().map(|profile| profile.type_.as_str())),
-        ),
     ];
     fields.extend(of_pod.into_iter().filter(|(_, is_set)| *is_set).map(|(field, _)| field.to_owned()));
     for (_, container) in roles(spec) {
@@ -42,10 +37,6 @@ pub(crate) fn fields(spec: &api::PodSpec, sandbox: &Sandbox) -> Vec<String> {
             ("securityContext.appArmorProfile", own.app_armor_profile.is_some()),
             ("securityContext.procMount", own.proc_mount.is_some_and(|mount| mount != "Default")),
             ("securityContext.seLinuxOptions", own.se_linux_options.is_some()),
-            (
-                "securityContext.seccompProfile",
-                localhost(own.seccomp_profile.as_ref().map(|profile| profile.type_.as_str())),
-            ),
         ];
         let of_container = of_container.into_iter().filter(|(_, is_set)| *is_set);
         fields.extend(of_container.map(|(field, _)| format!("{field} of container {}", container.name)));
@@ -67,7 +58,7 @@ mod tests {
     fn what_is_not_done_is_named() {
         let container = json!({
             "name": "c", "image": "app", "ports": [{ "containerPort": 80, "hostPort": 8080 }],
-            "securityContext": { "procMount": "Unmasked", "seccompProfile": { "type": "Localhost" } },
+            "securityContext": { "procMount": "Unmasked", "seLinuxOptions": { "level": "s0" } },
         });
         let named = of(json!({
             "shareProcessNamespace": true, "hostUsers": false, "containers": [container],
@@ -79,7 +70,7 @@ mod tests {
                 "spec.shareProcessNamespace (the node must be root for that)",
                 "ports.hostPort (the pod has no network of its own) of container c",
                 "securityContext.procMount of container c",
-                "securityContext.seccompProfile of container c",
+                "securityContext.seLinuxOptions of container c",
             ]
         );
     }

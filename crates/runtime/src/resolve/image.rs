@@ -6,7 +6,7 @@ use cronlet_image::Image;
 use cronlet_object::{api, quantity::Quantity};
 use k8s_openapi::apimachinery::pkg::api::resource;
 
-use super::{Inputs, Users, downward, identity as wanted_identity, roles};
+use super::{Inputs, Users, confinement, downward, identity as wanted_identity, roles};
 use crate::{
     sandbox::privileges,
     spec::{Identity, Resources, Role, Root},
@@ -218,7 +218,7 @@ fn groups_of(user: &str, groups: &str) -> Vec<u32> {
 /// The file system of a container, and what it may do there.
 ///
 /// # Errors
-/// If it asks for a capability that does not exist.
+/// If it asks for a capability that does not exist, or for a profile that cannot be had.
 pub(super) fn root(
     inputs: &Inputs<'_>,
     spec: &api::PodSpec,
@@ -233,17 +233,18 @@ pub(super) fn root(
         &capabilities.drop.unwrap_or_default(),
         privileged,
     )?;
-    let of_pod = spec.security_context.as_ref().and_then(|pod| pod.seccomp_profile.as_ref());
-    let profile = security.seccomp_profile.as_ref().or(of_pod);
-    Ok(Root {
+    let mut root = Root {
         image_id: image.repo_digest.clone(),
         layers: image.layers.clone(),
         read_only: security.read_only_root_filesystem == Some(true),
         capabilities,
         privileged,
-        seccomp_unconfined: profile.is_some_and(|profile| profile.type_ == "Unconfined"),
+        seccomp_unconfined: confinement::is_unconfined(spec, container),
+        system_calls: None,
         resources: resources(inputs, spec, container)?,
-    })
+    };
+    root.system_calls = confinement::system_calls(inputs, spec, container, &root)?;
+    Ok(root)
 }
 
 /// How readily the kernel ends a container of a pod without requests, and of one all of whose requests are its limits

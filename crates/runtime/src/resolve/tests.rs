@@ -26,6 +26,9 @@ impl World {
             pods_dir: "/data/pods".into(),
             volumes_dir: "/data/volumes".into(),
             log_root: "/log".into(),
+            seccomp_dir: "/data/seccomp".into(),
+            kernel: "6.1.0".into(),
+            app_armor: false,
             users: Users::new(0, 0, vec![0], passwd),
             hosts: String::new(),
             resolv_conf: String::new(),
@@ -45,6 +48,7 @@ impl World {
             node: &self.facts,
             start_time: Timestamp::UNIX_EPOCH,
             images: None,
+            profiles: None,
             attachment: None,
         }
     }
@@ -382,4 +386,26 @@ fn without_root_there_is_one_user() {
         let message = config_error(&world, &pod(other));
         assert!(message.starts_with(expected), "{message}");
     }
+}
+
+#[test]
+fn app_armor_is_refused_where_there_is_none() {
+    let profile = |kind: &str| json!({ "appArmorProfile": { "type": kind } });
+    let blocked = |pod: Value, container: Value, has_app_armor: bool| {
+        let spec = json!({
+            "securityContext": pod,
+            "containers": [{ "name": "c", "command": ["true"], "securityContext": container }],
+        });
+        let pod = json!({ "metadata": { "name": "pod", "namespace": NAMESPACE, "uid": "u" }, "spec": spec });
+        let pod: api::Pod = serde_json::from_value(pod).unwrap();
+        let mut world = World::new();
+        world.facts.app_armor = has_app_armor;
+        resolve(world.inputs(&pod)).err()
+    };
+    let message = "Cannot enforce AppArmor: AppArmor is not enabled on the host".to_owned();
+    let refused = Some(vec![Blocked::Pod { reason: "AppArmor", message }]);
+    assert_eq!(blocked(json!({}), profile("RuntimeDefault"), false), refused);
+    assert_eq!(blocked(profile("Localhost"), json!({}), false), refused);
+    assert_eq!(blocked(profile("RuntimeDefault"), profile("Unconfined"), false), None);
+    assert_eq!(blocked(profile("RuntimeDefault"), json!({}), true), None);
 }

@@ -14,6 +14,7 @@ use super::{
     Shared, directory, disk,
     link::Link,
     news::{Look, News},
+    profiles,
     queue::Wanted,
 };
 use crate::{
@@ -165,6 +166,7 @@ impl Pod {
                         snapshot,
                         node: &site.shared.facts,
                         images: None,
+                        profiles: None,
                         attachment: None,
                         start_time,
                     };
@@ -330,7 +332,9 @@ impl Pod {
         }
         let images = site.shared.images.as_ref();
         let images = images.map(|all| all.of_pod(site.uid, inputs.pod, inputs.snapshot, &mut self.pulls));
-        let resolved = resolve::resolve(Inputs { images: images.as_ref(), ..inputs });
+        let profiles = profiles::of_pod(&site.shared.facts.seccomp_dir, inputs.pod);
+        let (images, profiles) = (images.as_ref(), Some(&profiles));
+        let resolved = resolve::resolve(Inputs { images, profiles, ..inputs });
         let told = resolved.map_err(|blocked| blocked.iter().find_map(Blocked::fault)).and_then(|resolved| {
             let mut containers = resolved.spec.containers;
             containers.retain(|container| changed.contains(&container.name));
@@ -381,7 +385,9 @@ impl Pod {
         let attachment = images.as_ref().map_or(Ok(None), |_| site.shared.network.attach(site.uid, pod));
         let resolved = attachment.map_err(|why| vec![resolve::sandbox_failed(&why)]).and_then(|attachment| {
             let (images, attachment) = (images.as_ref(), attachment.as_ref());
-            resolve::resolve(Inputs { pod, snapshot: &snapshot, node, images, attachment, start_time })
+            let profiles = Some(&profiles::of_pod(&node.seccomp_dir, pod));
+            let snapshot = &snapshot;
+            resolve::resolve(Inputs { pod, snapshot, node, images, profiles, attachment, start_time })
         });
         match resolved {
             Err(blocked) => {

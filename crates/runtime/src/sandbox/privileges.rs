@@ -124,7 +124,20 @@ pub(crate) fn names(numbers: &[u8]) -> Vec<String> {
 
 /// Which system calls a container may make, if not all.
 pub(crate) fn system_calls(root: &Root) -> Option<SystemCalls> {
-    (!root.privileged && !root.seccomp_unconfined).then(|| seccomp::profile(&root.capabilities))
+    let own = || root.system_calls.clone().unwrap_or_else(|| seccomp::profile(&root.capabilities));
+    (!root.privileged && !root.seccomp_unconfined).then(own)
+}
+
+/// The filter of a container's system calls, if it has one.
+fn filter(root: &Root) -> io::Result<Option<Vec<libc::sock_filter>>> {
+    if root.privileged || root.seccomp_unconfined {
+        return Ok(None);
+    }
+    let filter = match &root.system_calls {
+        Some(own) => seccomp::compile(own).map_err(io::Error::other)?,
+        None => seccomp::filter(&root.capabilities),
+    };
+    Ok(Some(filter))
 }
 
 /// Makes this process who it is to be, with what it may do, for good.
@@ -138,10 +151,12 @@ pub(crate) fn assume(
     if no_new_privileges {
         set_no_new_privs(true).map_err(step_of("give up new privileges"))?;
     }
-    if !root.privileged && !root.seccomp_unconfined {
+    let mut filter = filter(root).map_err(step("filter system calls"))?;
+    // Without new privileges it can be the last thing, so that a profile need not allow what comes before.
+    let is_last = no_new_privileges && root.system_calls.is_some();
+    if let Some(filter) = filter.take_if(|_| !is_last) {
         // While this process may still do so without giving up new privileges.
-        sys::filter_system_calls(&seccomp::filter(&root.capabilities))
-            .map_err(step("filter system calls"))?;
+        sys::filter_system_calls(&filter).map_err(step("filter system calls"))?;
     }
     let bits = root.capabilities.iter().fold(0_u64, |bits, number| bits | 1 << number);
     let keep = CapabilitySet::from_bits_retain(bits);
@@ -174,6 +189,9 @@ pub(crate) fn assume(
         let permitted = now.permitted & keep;
         let sets = CapabilitySets { effective: permitted, permitted, inheritable: CapabilitySet::empty() };
         set_capabilities(None, sets).map_err(step_of("set capabilities"))?;
+    }
+    if let Some(filter) = filter {
+        sys::filter_system_calls(&filter).map_err(step("filter system calls"))?;
     }
     Ok(())
 }

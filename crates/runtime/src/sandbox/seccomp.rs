@@ -5,10 +5,12 @@
 //! allowed, so that the kernel need not run the filter for it (it remembers calls that are always allowed).
 
 mod calls;
-pub(super) mod oci;
+mod compile;
+pub(crate) mod oci;
 
 use libc::{c_long, sock_filter};
 
+pub(super) use self::compile::compile;
 use crate::spec::{Answer, CallCondition, CallRule, Comparison, SystemCalls};
 
 const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
@@ -48,6 +50,9 @@ const NEW_NAMESPACES: i32 = libc::CLONE_NEWNS
 
 /// The domain of sockets to other virtual machines and their host.
 const AF_VSOCK: u32 = 40;
+
+/// How many domains of sockets there are.
+const DOMAINS: u32 = 46;
 
 /// Execution domains that are harmless, and the question which one it is.
 const PERSONALITIES: [u32; 5] = [0, 0x0008, 0x0002_0000, 0x0002_0008, 0xffff_ffff];
@@ -128,6 +133,18 @@ const NEVER_HERE: &[c_long] = &[];
 
 const SYS_ADMIN: u8 = 21;
 
+/// What a profile of the node's says for a container with these capabilities on a kernel of this version. Devices it cannot
+/// let be made: no control group decides who may use them.
+///
+/// # Errors
+/// If it is no profile, or the kernel could not run it.
+pub(crate) fn of_profile(text: &[u8], capabilities: &[u8], kernel: &str) -> Result<SystemCalls, String> {
+    let mut all = oci::read(text, oci::Container { capabilities, kernel })?;
+    keep_devices_out(&mut all);
+    compile(&all)?;
+    Ok(all)
+}
+
 /// The filter for a container with these capabilities.
 pub(super) fn filter(capabilities: &[u8]) -> Vec<sock_filter> {
     let has = |number: u8| capabilities.contains(&number);
@@ -187,16 +204,12 @@ pub(super) fn profile(capabilities: &[u8]) -> SystemCalls {
         allow("clone", &[(0, Comparison::MaskedEqual { mask }, 0)]);
         special.push(libc::SYS_clone);
     }
-    allow("socket", &[(0, Comparison::NotEqual, AF_VSOCK.into())]);
+    // One by one: of a number with more than 32 bits, which is like none of them, the kernel takes the lower ones.
+    for domain in (0..DOMAINS).filter(|domain| *domain != AF_VSOCK) {
+        allow("socket", &[(0, Comparison::Equal, domain.into())]);
+    }
     for personality in PERSONALITIES {
         allow("personality", &[(0, Comparison::Equal, personality.into())]);
-    }
-    let kind = Comparison::MaskedEqual { mask: libc::S_IFMT.into() };
-    for (call, mode) in [("mknod", 1), ("mknodat", 2)] {
-        for made in [0, libc::S_IFREG, libc::S_IFIFO, libc::S_IFSOCK] {
-            allow(call, &[(mode, kind, made.into())]);
-        }
-        allow(call, &[(mode, kind, libc::S_IFCHR.into()), (mode + 1, Comparison::Equal, 0)]);
     }
     special.extend([libc::SYS_socket, libc::SYS_personality, libc::SYS_mknodat]);
     special.extend(calls::number("mknod"));
@@ -209,7 +222,53 @@ pub(super) fn profile(capabilities: &[u8]) -> SystemCalls {
     let others = calls::all().filter(|(_, number)| !special.contains(number));
     let calls = others.map(|(name, _)| name.to_owned()).collect();
     rules.push(CallRule { calls, answer: Answer::Allow, conditions: Vec::new() });
-    SystemCalls { otherwise: Answer::Errno(u16::try_from(libc::EPERM).unwrap_or(u16::MAX)), rules }
+    rules.extend(MAKE_FILES.iter().flat_map(|&(call, mode)| files_that_may_be_made(call, mode)));
+    SystemCalls { otherwise: NOT_PERMITTED, rules }
+}
+
+/// The calls that make files which may be devices, and the position of the argument that says which.
+const MAKE_FILES: [(&str, u8); 2] = [("mknod", 1), ("mknodat", 2)];
+
+const NOT_PERMITTED: Answer = Answer::Errno(1);
+
+/// What may be made by such a call, and nothing else: see [`Program::deny_devices`].
+fn files_that_may_be_made(call: &str, mode: u8) -> Vec<CallRule> {
+    let is = |argument, comparison, value: u32| CallCondition { argument, comparison, value: value.into() };
+    let kind = Comparison::MaskedEqual { mask: libc::S_IFMT.into() };
+    let plain = [0, libc::S_IFREG, libc::S_IFIFO, libc::S_IFSOCK].map(|made| vec![is(mode, kind, made)]);
+    let removed = vec![is(mode, kind, libc::S_IFCHR), is(mode + 1, Comparison::Equal, 0)];
+    let rule = |conditions| CallRule { calls: vec![call.to_owned()], answer: Answer::Allow, conditions };
+    plain.into_iter().chain([removed]).map(rule).collect()
+}
+
+/// Has somebody else's rules keep containers from making devices, as ours do.
+fn keep_devices_out(all: &mut SystemCalls) {
+    for (call, mode) in MAKE_FILES {
+        let lets = |answer| matches!(answer, Answer::Allow | Answer::Log);
+        let about = |rule: &CallRule| rule.calls.iter().any(|name| name == call);
+        let is_allowed = match all.rules.iter().find(|rule| about(rule)) {
+            Some(rule) => lets(rule.answer),
+            None => lets(all.otherwise),
+        };
+        for rule in all.rules.iter_mut().filter(|rule| lets(rule.answer)) {
+            rule.calls.retain(|name| name != call);
+        }
+        if is_allowed {
+            all.rules.extend(files_that_may_be_made(call, mode));
+        }
+        if lets(all.otherwise) {
+            let devices = [libc::S_IFBLK, libc::S_IFCHR].map(|kind| CallRule {
+                calls: vec![call.to_owned()],
+                answer: NOT_PERMITTED,
+                conditions: vec![CallCondition {
+                    argument: mode,
+                    comparison: Comparison::MaskedEqual { mask: libc::S_IFMT.into() },
+                    value: kind.into(),
+                }],
+            });
+            all.rules.extend(devices);
+        }
+    }
 }
 
 fn number(call: c_long) -> u32 {
@@ -274,10 +333,15 @@ mod tests {
 
     /// What the kernel would answer.
     fn run(filter: &[sock_filter], call: c_long, architecture: u32, argument: u32) -> u32 {
-        run_with(filter, call, architecture, &[argument; 6])
+        run_with(filter, call, architecture, &[argument.into(); 6])
     }
 
-    fn run_with(filter: &[sock_filter], call: c_long, architecture: u32, arguments: &[u32]) -> u32 {
+    pub(super) fn run_with(
+        filter: &[sock_filter],
+        call: c_long,
+        architecture: u32,
+        arguments: &[u64],
+    ) -> u32 {
         let (mut at, mut value) = (0, 0);
         loop {
             let sock_filter { code, jt, jf, k } = filter[at];
@@ -286,11 +350,18 @@ mod tests {
             match code {
                 LOAD if k == CALL => value = number(call),
                 LOAD if k == ARCHITECTURE => value = architecture,
-                LOAD => value = arguments[((k - FIRST_ARGUMENT) / ARGUMENT_BYTES) as usize],
+                LOAD => {
+                    let offset = k - FIRST_ARGUMENT;
+                    let argument = arguments[(offset / ARGUMENT_BYTES) as usize];
+                    let half = argument >> (offset % ARGUMENT_BYTES * 8);
+                    value = u32::try_from(half & u64::from(u32::MAX)).unwrap();
+                }
                 AND => value &= k,
                 JUMP_EQUAL => at += jump(value == k),
                 JUMP_GREATER_OR_EQUAL => at += jump(value >= k),
                 JUMP_SET => at += jump(value & k != 0),
+                0x25 => at += jump(value > k),
+                0x05 => at += k as usize,
                 _ => return k,
             }
         }
@@ -331,7 +402,7 @@ mod tests {
     #[test]
     fn devices_are_not_made() {
         let mknod = |mode: u32, device: u32| {
-            run_with(&filter(&[27]), libc::SYS_mknodat, NATIVE, &[0, 0, mode | 0o666, device])
+            run_with(&filter(&[27]), libc::SYS_mknodat, NATIVE, &[0, 0, (mode | 0o666).into(), device.into()])
         };
         assert_eq!(mknod(libc::S_IFBLK, 0x800), DENY);
         assert_eq!(mknod(libc::S_IFBLK, 0), DENY);
@@ -340,7 +411,31 @@ mod tests {
         assert_eq!(mknod(libc::S_IFIFO, 0x800), ALLOW);
         assert_eq!(mknod(0, 7), ALLOW, "a regular file");
         #[cfg(target_arch = "x86_64")]
-        assert_eq!(run_with(&filter(&[27]), libc::SYS_mknod, NATIVE, &[0, libc::S_IFBLK, 0x800]), DENY);
+        assert_eq!(
+            run_with(&filter(&[27]), libc::SYS_mknod, NATIVE, &[0, libc::S_IFBLK.into(), 0x800]),
+            DENY
+        );
+    }
+
+    #[test]
+    fn no_profile_lets_devices_be_made() {
+        let rule =
+            |call: &str, action: &str| serde_json::json!([{ "names": [call, "mknod"], "action": action }]);
+        for (otherwise, syscalls, fifo) in [
+            ("SCMP_ACT_ALLOW", serde_json::json!([]), ALLOW),
+            ("SCMP_ACT_ERRNO", rule("mknodat", "SCMP_ACT_ALLOW"), ALLOW),
+            ("SCMP_ACT_ERRNO", rule("read", "SCMP_ACT_ALLOW"), DENY),
+            ("SCMP_ACT_ALLOW", rule("mknodat", "SCMP_ACT_ERRNO"), DENY),
+        ] {
+            let profile = serde_json::json!({ "defaultAction": otherwise, "syscalls": syscalls }).to_string();
+            let filter = compile(&of_profile(profile.as_bytes(), &[27], "6.1").unwrap()).unwrap();
+            let mknod = |mode: u32, device: u64| {
+                run_with(&filter, libc::SYS_mknodat, NATIVE, &[0, 0, (mode | 0o666).into(), device])
+            };
+            assert_eq!(mknod(libc::S_IFBLK, 0x800), DENY, "{profile}");
+            assert_eq!(mknod(libc::S_IFCHR, 0x101), DENY, "{profile}");
+            assert_eq!(mknod(libc::S_IFIFO, 0), fifo, "{profile}");
+        }
     }
 
     #[test]

@@ -11,6 +11,8 @@ use crate::node::{exit_code, is_running, phase, state};
 crate::tests![
     root_has_the_default_capabilities_and_others_have_them_in_the_bounding_set_alone,
     an_unconfined_container_has_no_filter,
+    a_profile_of_the_nodes_is_kept,
+    a_profile_that_is_not_there_is_told_and_waited_for,
     a_privileged_container_is_denied_nothing,
     volumes_can_be_written_below_a_read_only_root,
     every_user_may_write_to_the_termination_message,
@@ -38,6 +40,63 @@ fn an_unconfined_container_has_no_filter() {
         let (code, output) = run("grep ^Seccomp: /proc/self/status", security);
         assert_eq!((code, output), (Some(0), format!("Seccomp:\t{mode}\n")), "{profile}");
     }
+}
+
+/// Denies what our own filter does not, and allows the rest.
+const PROFILE: &str = r#"{
+    "defaultAction": "SCMP_ACT_ALLOW",
+    "archMap": [{ "architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86"] }],
+    "syscalls": [
+        { "names": ["mkdir", "mkdirat", "no_such_call"], "action": "SCMP_ACT_ERRNO", "errnoRet": 30 },
+        { "names": ["kill"], "action": "SCMP_ACT_ERRNO", "args": [{ "index": 1, "value": 10, "op": "SCMP_CMP_EQ" }] }
+    ]
+}"#;
+
+fn a_profile_of_the_nodes_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = node(dir.path());
+    fs::create_dir_all(dir.path().join("data/seccomp/own")).unwrap();
+    fs::write(dir.path().join("data/seccomp/own/profile.json"), PROFILE).unwrap();
+    let profile = json!({ "type": "Localhost", "localhostProfile": "own/profile.json" });
+    let script = "grep ^Seccomp: /proc/self/status; mkdir /srv/d 2>&1; trap 'echo heard' USR2; kill -USR1 $$ 2>&1; \
+                  kill -USR2 $$; mknod /srv/disk b 7 0 2>&1; mknod /srv/pipe p && echo made";
+    node.create(&of_image("p", script, json!({ "securityContext": { "seccompProfile": profile } })));
+    let status = node.end("p");
+    let log = node.log("p");
+    assert_eq!(exit_code(&status), Some(0), "{log}");
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!(lines[0], "Seccomp:\t2");
+    assert!(lines[1].contains("Read-only file system"), "{log}");
+    assert!(lines[2].contains("not permitted") && lines[3] == "heard", "{log}");
+    assert!(lines[4].contains("not permitted") && lines[5] == "made", "{log}");
+    // What is done before the program is executed is no business of a profile's, if there are no new privileges.
+    let strict = r#"{ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+        { "names": ["setresuid", "setresgid", "setgroups", "capset"], "action": "SCMP_ACT_ERRNO" }] }"#;
+    fs::write(dir.path().join("data/seccomp/strict.json"), strict).unwrap();
+    let profile = json!({ "type": "Localhost", "localhostProfile": "strict.json" });
+    let user = if geteuid().is_root() { 1000 } else { geteuid().as_raw() };
+    let own = json!({ "seccompProfile": profile, "allowPrivilegeEscalation": false, "runAsUser": user });
+    node.create(&of_image("q", "id -u", json!({ "securityContext": own })));
+    let status = node.end("q");
+    assert_eq!((exit_code(&status), node.log("q")), (Some(0), format!("{user}\n")), "{:?}", state(&status));
+}
+
+fn a_profile_that_is_not_there_is_told_and_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = node(dir.path());
+    let profile = json!({ "type": "Localhost", "localhostProfile": "late.json" });
+    node.create(&of_image("p", "true", json!({ "securityContext": { "seccompProfile": profile } })));
+    let status = node.wait("p", |status| status.container_statuses.is_some());
+    let waiting = state(&status).waiting.unwrap();
+    assert_eq!(waiting.reason.as_deref(), Some("CreateContainerError"));
+    let path = dir.path().join("data/seccomp/late.json");
+    let expected =
+        format!("cannot load seccomp profile {path:?}: open {}: no such file or directory", path.display());
+    assert_eq!(waiting.message, Some(expected));
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, PROFILE).unwrap();
+    node.sync("p");
+    assert_eq!(phase(&node.end("p")), "Succeeded");
 }
 
 fn a_privileged_container_is_denied_nothing() {

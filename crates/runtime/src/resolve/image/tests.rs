@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    resolve::{Blocked, resolve, tests::World},
+    resolve::{Blocked, Profiles, resolve, tests::World},
     spec::Container,
 };
 
@@ -253,4 +253,51 @@ fn an_image_that_is_not_there_blocks_its_container() {
         message: "no such image".into(),
     };
     assert_eq!(blocked, [expected]);
+}
+
+#[test]
+fn a_profile_of_the_nodes_says_which_system_calls_may_be_made() {
+    let world = World::new();
+    let of = |profiles: &Profiles, security: Value| {
+        let container =
+            json!({ "name": "main", "image": "app", "command": ["x"], "securityContext": security });
+        let pod = json!({
+            "metadata": { "name": "pod", "namespace": "ns", "uid": "u" }, "spec": { "containers": [container] },
+        });
+        let pod: api::Pod = serde_json::from_value(pod).unwrap();
+        let images = [("app".to_owned(), ImageState::Ready(Arc::new(image())))].into();
+        let inputs = Inputs { images: Some(&images), profiles: Some(profiles), ..world.inputs(&pod) };
+        resolve(inputs).map(|mut all| all.spec.containers.remove(0).root.unwrap().system_calls)
+    };
+    let local = json!({ "seccompProfile": { "type": "Localhost", "localhostProfile": "own/p.json" } });
+    let with = |file: Result<&str, &str>| -> Profiles {
+        let file = file.map(|text| text.as_bytes().to_vec()).map_err(str::to_owned);
+        [("own/p.json".to_owned(), file)].into()
+    };
+    let text = r#"{ "defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{ "names": ["read"], "action": "SCMP_ACT_ALLOW" }] }"#;
+    let found = of(&with(Ok(text)), local.clone()).unwrap().unwrap();
+    assert_eq!(found.rules[0].calls, ["read"]);
+    let privileged = json!({
+        "privileged": true, "seccompProfile": { "type": "Localhost", "localhostProfile": "own/p.json" },
+    });
+    assert_eq!(of(&with(Ok(text)), privileged), Ok(None));
+    let refused = |profiles: Profiles| match of(&profiles, local.clone()).unwrap_err().remove(0) {
+        Blocked::Container { reason, message, .. } => (reason, message),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        refused(with(Err("open /data/seccomp/own/p.json: no such file or directory"))),
+        (
+            "CreateContainerError",
+            "cannot load seccomp profile \"/data/seccomp/own/p.json\": open /data/seccomp/own/p.json: no such file or \
+             directory"
+                .to_owned()
+        )
+    );
+    let (reason, message) = refused(with(Ok("{}")));
+    assert_eq!(reason, "CreateContainerError");
+    assert!(
+        message.starts_with("decoding seccomp profile failed \"/data/seccomp/own/p.json\": "),
+        "{message}"
+    );
 }

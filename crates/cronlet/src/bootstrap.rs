@@ -45,6 +45,9 @@ const NAMESPACES: &[&str] = &["default", "kube-system"];
 /// The one of them that says whether the node has had its storage class.
 const CLASS_NAMESPACE: &str = "kube-system";
 
+/// Why nothing can be asked of pods.
+const NO_PODS: &str = "this node runs no pods (--runtime none)";
+
 /// What is known of a node before it starts.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -326,12 +329,18 @@ fn pod_logs(runtime: Option<&Arc<Runtime>>) -> PodLogs {
     })
 }
 
+/// What runs the pods, as the API has it: nothing where no pod runs, or once the node has ended. What is handed out must
+/// not keep the runtime from being dropped.
+fn handle(runtime: Option<&Arc<Runtime>>) -> impl Fn() -> Option<Arc<Runtime>> + Send + Sync + use<> {
+    let runtime = runtime.map(Arc::downgrade);
+    move || runtime.as_ref().and_then(Weak::upgrade)
+}
+
 /// How the API knows what pods use. Where no pod runs, none uses anything, and nobody asks for the machine.
 fn gauge(runtime: Option<&Arc<Runtime>>, clock: Arc<dyn Clock>) -> Gauge {
-    let runtime = runtime.map(Arc::downgrade);
+    let runtime = handle(runtime);
     Arc::new(move || {
-        let runtime = runtime.as_ref().and_then(Weak::upgrade);
-        let usage = runtime.map(|runtime| runtime.usage()).unwrap_or_default();
+        let usage = runtime().map(|runtime| runtime.usage()).unwrap_or_default();
         let used = |used: cronlet_runtime::Used| Used { cpu: used.cpu, memory_bytes: used.memory_bytes };
         let pods = usage.pods.into_iter().map(|(uid, containers)| {
             (uid, containers.into_iter().map(|(name, all)| (name, used(all))).collect())
@@ -342,12 +351,9 @@ fn gauge(runtime: Option<&Arc<Runtime>>, clock: Arc<dyn Clock>) -> Gauge {
 
 /// Where the API runs programs in containers.
 fn pod_exec(runtime: Option<&Arc<Runtime>>) -> PodExec {
-    // What is handed out must not keep the runtime from being dropped.
-    let runtime = runtime.map(Arc::downgrade);
+    let runtime = handle(runtime);
     Arc::new(move |request: cronlet_server::ExecRequest| {
-        let Some(runtime) = runtime.as_ref().and_then(Weak::upgrade) else {
-            return Err(ApiError::bad_request("this node runs no pods (--runtime none)"));
-        };
+        let runtime = runtime().ok_or_else(|| ApiError::bad_request(NO_PODS))?;
         let started = runtime.exec(ExecRequest {
             uid: request.pod.meta().uid.as_ref().to_owned(),
             container: request.container,
@@ -374,12 +380,9 @@ fn pod_exec(runtime: Option<&Arc<Runtime>>) -> PodExec {
 
 /// Where the API connects to the streams of containers.
 fn pod_attach(runtime: Option<&Arc<Runtime>>) -> PodAttach {
-    // What is handed out must not keep the runtime from being dropped.
-    let runtime = runtime.map(Arc::downgrade);
+    let runtime = handle(runtime);
     Arc::new(move |request: cronlet_server::AttachRequest| {
-        let Some(runtime) = runtime.as_ref().and_then(Weak::upgrade) else {
-            return Err(ApiError::bad_request("this node runs no pods (--runtime none)"));
-        };
+        let runtime = runtime().ok_or_else(|| ApiError::bad_request(NO_PODS))?;
         let attached = runtime.attach(AttachRequest {
             uid: request.pod.meta().uid.as_ref().to_owned(),
             container: request.container,
@@ -405,12 +408,9 @@ fn pod_attach(runtime: Option<&Arc<Runtime>>) -> PodAttach {
 
 /// Where the API connects to the ports of pods.
 fn pod_connect(runtime: Option<&Arc<Runtime>>) -> PodConnect {
-    // What is handed out must not keep the runtime from being dropped.
-    let runtime = runtime.map(Arc::downgrade);
+    let runtime = handle(runtime);
     Arc::new(move |request: cronlet_server::ConnectRequest| {
-        let Some(runtime) = runtime.as_ref().and_then(Weak::upgrade) else {
-            return Err("this node runs no pods (--runtime none)".to_owned());
-        };
+        let runtime = runtime().ok_or(NO_PODS)?;
         let connection = runtime.connect(request.pod.meta().uid.as_ref(), request.port);
         let (read, write) = connection.map_err(|error| error.to_string())?.into_split();
         Ok(PodConnection { read: Box::pin(read), write: Box::pin(write) })

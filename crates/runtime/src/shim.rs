@@ -88,5 +88,5 @@ fn supervise(
     if !pod.is_understood() {
         return Err(ShimError::Version(pod.version));
     }
-    Supervisor::new(dir, &pod, journal, records)?.run()
+    Supervisor::new(dir, pod, journal, records)?.run()
 }

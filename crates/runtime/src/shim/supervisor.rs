@@ -7,6 +7,7 @@ use std::{
     fs, io,
     os::fd::{AsFd, OwnedFd},
     path::Path,
+    rc::Rc,
     time::Duration,
 };
 
@@ -55,7 +56,8 @@ const LOST: &str =
 #[derive(Debug)]
 pub(super) struct Supervisor<'a> {
     dir: &'a Path,
-    pod: &'a Pod,
+    /// As it is now. Whoever changes anything else meanwhile has a share of their own.
+    pod: Rc<Pod>,
     state: State,
     journal: &'a mut Writer,
     /// By position of the container.
@@ -90,7 +92,7 @@ impl<'a> Supervisor<'a> {
     /// Takes a pod over, in whatever state its journal says it is.
     pub(super) fn new(
         dir: &'a Path,
-        pod: &'a Pod,
+        pod: Pod,
         journal: &'a mut Writer,
         records: &[Record],
     ) -> Result<Self, ShimError> {
@@ -100,17 +102,16 @@ impl<'a> Supervisor<'a> {
         set_child_subreaper(Some(getpid())).map_err(|error| system("become a subreaper")(error.into()))?;
         umask(Mode::from_raw_mode(0o022));
         if pod.handler == Handler::Oci {
-            let plug = Plug::of(pod).map_err(ShimError::Network)?;
-            sandbox::share(pod).map_err(system("share namespaces with its containers"))?;
+            let plug = Plug::of(&pod).map_err(ShimError::Network)?;
+            sandbox::share(&pod).map_err(system("share namespaces with its containers"))?;
             plug.map_or(Ok(()), Plug::connect).map_err(ShimError::Network)?;
         }
         let mut supervisor = Supervisor {
             dir,
-            pod,
-            state: State::replay(pod, records),
+            state: State::replay(&pod, records),
             journal,
             live: pod.containers.iter().map(|_| None).collect(),
-            care: Care::of(pod),
+            care: Care::of(&pod),
             gauge: (!pod.storage.is_empty()).then(|| Gauge::new(clock::now())),
             attached: Attached::default(),
             spent: Vec::new(),
@@ -118,6 +119,7 @@ impl<'a> Supervisor<'a> {
             signals: sys::take_signals().map_err(system("take signals"))?,
             settings: Settings { oom_score: lower_oom_score(), pause: None },
             memory_ready: pod.memory_volumes.is_empty(),
+            pod: Rc::new(pod),
             has_children: false,
             buffer: vec![0; limits::OUTPUT_READ_BYTES],
         };
@@ -161,7 +163,7 @@ impl<'a> Supervisor<'a> {
     /// Ends what a predecessor left: without a shim, nobody reads what it writes or sees how it ends.
     fn take_over(&mut self) {
         processes::kill_left(&self.state);
-        external::clear(self.pod, self.dir);
+        external::clear(&self.pod, self.dir);
         if self.state.finished.is_none() {
             let (pid, boot_id) = (getpid().as_raw_pid(), processes::boot_id());
             self.record(Event::Opened { version: env!("CARGO_PKG_VERSION").to_owned(), pid, boot_id });
@@ -181,7 +183,7 @@ impl<'a> Supervisor<'a> {
     fn decide(&mut self) -> Option<Timestamp> {
         loop {
             let before = self.journal.len();
-            let decision = lifecycle::decide(self.pod, &self.state, clock::now());
+            let decision = lifecycle::decide(&self.pod, &self.state, clock::now());
             for action in decision.actions {
                 self.act(action);
             }
@@ -248,7 +250,7 @@ impl<'a> Supervisor<'a> {
         // The next attempt's have the same names.
         self.spent.clear();
         let started = self.mount_memory().and_then(|()| self.share_processes()).and_then(|()| {
-            Live::start(self.pod, &self.pod.containers[position], attempt, self.dir, &self.settings)
+            Live::start(&self.pod, &self.pod.containers[position], attempt, self.dir, &self.settings)
         });
         match started {
             Ok(mut live) => {
@@ -369,15 +371,14 @@ impl<'a> Supervisor<'a> {
 
     /// Takes over what containers are from now on.
     fn respecify(&mut self) {
-        let mut pod = self.pod.clone();
+        let mut pod = Pod::clone(&self.pod);
         for container in changes::find(self.dir) {
             if pod.containers.iter().any(|known| known.name == container.name && *known != container) {
                 pod.respecify(&container);
                 self.record(Event::Respecified(Box::new(container)));
             }
         }
-        // There is one pod in the life of this process, and few changes of it.
-        self.pod = Box::leak(Box::new(pod));
+        self.pod = Rc::new(pod);
     }
 
     /// Notes that the pod is to end, unless it is to end earlier anyway.
@@ -406,8 +407,8 @@ impl<'a> Supervisor<'a> {
             return false;
         };
         let exceeded = gauge.finish(clock::now());
-        let bound = exceeded.and_then(|position| self.pod.storage.get(position));
-        if let Some(bound) = bound {
+        let pod = self.pod.clone();
+        if let Some(bound) = exceeded.and_then(|position| pod.storage.get(position)) {
             self.evict(bound.message.clone());
         }
         true
@@ -485,13 +486,14 @@ impl<'a> Supervisor<'a> {
     }
 
     fn finish(&mut self, position: usize, live: Live) {
-        let (container, attempt) = (&self.pod.containers[position], live.attempt);
+        let pod = self.pod.clone();
+        let (container, attempt) = (&pod.containers[position], live.attempt);
         if live.cgroup().is_some_and(Cgroup::was_crowded) {
             self.record(Event::Crowded { container: container.name.clone(), attempt });
         }
         let attached = &mut self.attached;
         let hear = &mut |stream, bytes: &[u8]| attached.hear(position, stream, bytes);
-        let (exit, kept) = live.finish(self.pod, container, &mut self.buffer, hear);
+        let (exit, kept) = live.finish(&pod, container, &mut self.buffer, hear);
         self.attached.end(position);
         self.spent.push(kept);
         self.record(Event::Exited { container: container.name.clone(), attempt, exit });

@@ -75,7 +75,8 @@ impl Care {
 impl Supervisor<'_> {
     /// Calls the hook of a container that has started, and begins to probe it.
     pub(super) fn begin_care(&mut self, position: usize) {
-        let container = &self.pod.containers[position];
+        let pod = self.pod.clone();
+        let container = &pod.containers[position];
         self.care.probers[position] = Some(Prober::new(&container.probes, clock::now()));
         if let Some(call) = &container.post_start {
             self.call(position, Purpose::Hook(Hook::PostStart), call, hook_timeout(call));
@@ -130,8 +131,9 @@ impl Supervisor<'_> {
     /// Calls the hook of a container that is to end, unless that is under way. The end of the grace period ends it, too.
     pub(super) fn call_pre_stop(&mut self, position: usize) {
         let purpose = Purpose::Hook(Hook::PreStop);
+        let pod = self.pod.clone();
         if let (Some(call), None) =
-            (&self.pod.containers[position].pre_stop, self.care.position(position, purpose))
+            (&pod.containers[position].pre_stop, self.care.position(position, purpose))
         {
             self.call(position, purpose, call, hook_timeout(call));
         }
@@ -148,7 +150,8 @@ impl Supervisor<'_> {
     }
 
     fn call(&mut self, position: usize, purpose: Purpose, call: &Call, timeout: Option<Duration>) {
-        let (container, settings) = (&self.pod.containers[position], &self.settings);
+        let pod = self.pod.clone();
+        let (container, settings) = (&pod.containers[position], &self.settings);
         let Some(live) = self.live[position].as_ref().filter(|live| live.leftovers_until().is_none()) else {
             return;
         };

@@ -74,11 +74,19 @@ struct Entry {
     waiting: BTreeSet<Arc<str>>,
     /// The pods that have waited for it, and have not asked since.
     answered: BTreeSet<Arc<str>>,
-    back_off: BackOff,
-    /// Why the last pull failed, if it did.
-    failure: Option<(&'static str, String)>,
+    /// The pods whose last pull has failed. Each has a patience of its own, as with a kubelet: who makes a pod anew, or
+    /// makes another, does not wait for what an earlier one has tried in vain.
+    failed: HashMap<Arc<str>, Failed>,
     /// The last pull that succeeded.
     pulled: Pulled,
+}
+
+/// What has become of the pulls of an image for one pod, of which the last has failed.
+#[derive(Default)]
+struct Failed {
+    back_off: BackOff,
+    reason: &'static str,
+    message: String,
 }
 
 /// An image that a container wants, and how.
@@ -167,7 +175,7 @@ impl Images {
         let is_answered = entry.answered.remove(uid);
         if is_answered {
             pulls.under_way.remove(name);
-            if entry.failure.is_none() {
+            if !entry.failed.contains_key(uid) {
                 pulls.done.insert(name.to_owned(), entry.pulled);
             }
         }
@@ -185,17 +193,15 @@ impl Images {
                 missing("ErrImageNeverPull", message)
             }
             _ => {
-                if let (Some((reason, message)), true) = (&entry.failure, is_answered) {
-                    return missing(reason, message.clone());
-                }
                 let now = self.clock.now();
-                if let (Some((reason, message)), Some(_)) =
-                    (&entry.failure, entry.back_off.blocked_until(since_epoch(now)))
-                {
-                    return missing(
-                        "ImagePullBackOff",
-                        format!("Back-off pulling image {name:?}: {reason}: {message}"),
-                    );
+                if let Some(Failed { back_off, reason, message }) = entry.failed.get(uid) {
+                    if is_answered {
+                        return missing(reason, message.clone());
+                    }
+                    if back_off.blocked_until(since_epoch(now)).is_some() {
+                        let message = format!("Back-off pulling image {name:?}: {reason}: {message}");
+                        return missing("ImagePullBackOff", message);
+                    }
                 }
                 pulls.under_way.insert(name.to_owned());
                 self.order(uid, entry, Order { pull, reference, at: now });
@@ -226,19 +232,22 @@ impl Images {
             let mut table = self.table();
             let entry = table.entry(order.pull.clone()).or_default();
             entry.pulling = false;
-            entry.failure = match result {
+            let waiting = std::mem::take(&mut entry.waiting);
+            match result {
                 Ok(image) => {
-                    entry.back_off = BackOff::default();
+                    entry.failed.retain(|uid, _| !waiting.contains(uid));
                     let (took, with_waiting) = (now.duration_since(begun), now.duration_since(order.at));
                     entry.pulled = Pulled { took, with_waiting, bytes: image.size_bytes };
-                    None
                 }
                 Err(error) => {
-                    entry.back_off.failed(since_epoch(now));
-                    Some((error.reason(), format!("failed to pull image {name:?}: {error}")))
+                    let message = format!("failed to pull image {name:?}: {error}");
+                    for uid in &waiting {
+                        let failed = entry.failed.entry(uid.clone()).or_default();
+                        failed.back_off.failed(since_epoch(now));
+                        (failed.reason, failed.message) = (error.reason(), message.clone());
+                    }
                 }
-            };
-            let waiting = std::mem::take(&mut entry.waiting);
+            }
             entry.answered.extend(waiting.iter().cloned());
             waiting
         };
@@ -251,8 +260,9 @@ impl Images {
         for entry in table.values_mut() {
             entry.waiting.remove(uid);
             entry.answered.remove(uid);
+            entry.failed.remove(uid);
         }
-        table.retain(|_, entry| entry.pulling || entry.failure.is_some() || !entry.answered.is_empty());
+        table.retain(|_, entry| entry.pulling || !entry.failed.is_empty() || !entry.answered.is_empty());
     }
 
     /// Takes no more orders.

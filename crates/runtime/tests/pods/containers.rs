@@ -379,8 +379,11 @@ fn a_pull_that_fails_is_told_and_backs_off() {
     assert_eq!(events[0].1, format!("Pulling image {image:?}"));
     assert!(events[1].1.starts_with(&format!("Failed to pull image {image:?}: ")), "{events:?}");
     assert_eq!((events[2].1, events[4].1), ("Error: RegistryUnavailable", "Error: ImagePullBackOff"));
-    // Whoever has the same password waits with it, and who has another tries that.
+    // Another pod does not wait for what this one has tried in vain, whether it has the same password or another.
     node.create(&of_image("same", "true", json!({ "image": image, "imagePullPolicy": "Always" })));
+    node.wait("same", |status| reason(status) == "RegistryUnavailable");
+    assert_eq!(node.events("same")[0].0, "Pulling");
+    node.sync("same");
     node.wait("same", |status| reason(status) == "ImagePullBackOff");
     let host = image.split('/').next().unwrap();
     let config = json!({ "auths": { host: { "username": "u", "password": "p" } } }).to_string();

@@ -19,7 +19,7 @@ use crate::{
     node::{exit_code, is_running, phase, processes_with, state},
     rights,
     servers::{shim_of, wait_for_end},
-    sharing,
+    sharing, volumes,
 };
 
 /// The runtimes that are tested.
@@ -71,8 +71,11 @@ pub fn find(name: &str) -> Result<OciRuntime, &'static str> {
 pub fn tests() -> Vec<crate::Test> {
     let of_images =
         [containers::TESTS, attach::IN_IMAGES, rights::TESTS, sharing::TESTS, hostile::TESTS].concat();
+    let of_mounts = volumes::TESTS.iter().copied();
+    let of_mounts =
+        of_mounts.filter(|(name, _)| name.ends_with("the_host_sees_what_a_privileged_container_mounts"));
     let is_about_them = |(name, _): &crate::Test| !NOT_ABOUT_THEM.iter().any(|other| name.ends_with(other));
-    of_images.into_iter().filter(is_about_them).chain(OWN.iter().copied()).collect()
+    of_images.into_iter().filter(is_about_them).chain(of_mounts).chain(OWN.iter().copied()).collect()
 }
 
 fn what_a_runtime_says_is_told() {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     containers,
-    node::{Node, exit_code, is_running},
+    node::{Node, exit_code, is_running, phase},
     storage::{run, store_settings, with},
 };
 
@@ -341,6 +341,16 @@ fn the_host_sees_what_a_privileged_container_mounts() {
     let (code, log) = run(&mut node, &pod("p", &host));
     assert_eq!(code, Some(0), "{log}");
     assert!(host.join("sub/file").exists(), "the mount outlives the container");
+    // What is mounted elsewhere stays there.
+    let apart = dir.path().join("apart");
+    fs::create_dir(&apart).unwrap();
+    node.create(&pod("q", &apart));
+    let why = format!("path {apart:?} is mounted on a file system that is not a shared mount");
+    while !node.events("q").iter().any(|(reason, text)| *reason == "FailedMount" && text.contains(&why)) {
+        node.next();
+    }
+    node.delete("q", 0);
+    assert_eq!(phase(&node.end("q")), "Failed");
 }
 
 /// A pod that has what guards keep for its namespace.

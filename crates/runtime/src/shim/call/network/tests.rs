@@ -1,6 +1,6 @@
 use std::{
     io::{Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     thread::{self, JoinHandle},
 };
 
@@ -8,19 +8,47 @@ use super::*;
 
 const SECOND: Option<Duration> = Some(Duration::from_secs(30));
 
+/// Reads a request and answers with a text.
+fn answer(stream: &mut (impl io::Read + io::Write), text: &str) -> String {
+    let mut request = Vec::new();
+    let mut byte = [0];
+    while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
+        request.push(byte[0]);
+    }
+    stream.write_all(text.as_bytes()).unwrap();
+    stream.flush().unwrap();
+    String::from_utf8(request).unwrap()
+}
+
+/// The same as [`serve`], over TLS, with a certificate that nobody has a reason to believe: for another name, and signed by
+/// itself.
+fn serve_tls(answers: Vec<String>) -> (u16, JoinHandle<Vec<String>>) {
+    let made = rcgen::generate_simple_self_signed(["elsewhere.example".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let config =
+        rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serve = move || {
+        let accepted = answers.iter().map(|text| {
+            let connection = rustls::ServerConnection::new(config.clone()).unwrap();
+            answer(&mut rustls::StreamOwned::new(connection, listener.accept().unwrap().0), text)
+        });
+        accepted.collect()
+    };
+    (port, thread::spawn(serve))
+}
+
 /// A server that answers each connection with the next text; ends with the requests that it read.
 fn serve(answers: Vec<String>) -> (u16, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let answer = |stream: &mut TcpStream, text: &str| {
-        let mut request = Vec::new();
-        let mut byte = [0];
-        while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
-            request.push(byte[0]);
-        }
-        stream.write_all(text.as_bytes()).unwrap();
-        String::from_utf8(request).unwrap()
-    };
     let serve = move || {
         let accepted = answers.iter().map(|text| answer(&mut listener.accept().unwrap().0, text));
         accepted.collect()
@@ -91,6 +119,35 @@ fn redirections_are_followed_on_the_same_host() {
     let (port, server) = serve(vec![status(301, "Location: http://elsewhere.example/\r\n")]);
     assert_eq!(ask(&Call::HttpGet(get(port, "/")), SECOND), Said::Success);
     server.join().unwrap();
+}
+
+#[test]
+fn certificates_are_not_verified() {
+    let (port, server) = serve_tls(vec![status(200, ""), status(503, "")]);
+    let call = Call::HttpGet(HttpGet { tls: true, ..get(port, "/healthz") });
+    assert_eq!(ask(&call, SECOND), Said::Success);
+    assert_eq!(ask(&call, SECOND), failure("HTTP probe failed with statuscode: 503"));
+    assert!(server.join().unwrap().iter().all(|request| request.starts_with("GET /healthz ")));
+
+    let (secure, server) = serve_tls(vec![status(200, "")]);
+    let (port, first) = serve(vec![status(302, &format!("Location: https://127.0.0.1:{secure}/\r\n"))]);
+    assert_eq!(ask(&Call::HttpGet(get(port, "/")), SECOND), Said::Success);
+    assert_eq!((first.join().unwrap().len(), server.join().unwrap().len()), (1, 1));
+}
+
+#[test]
+fn who_does_not_speak_tls_has_failed() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        let _ = stream.read(&mut [0; 1024]);
+        stream.write_all(status(400, "").as_bytes()).unwrap();
+    });
+    let said = ask(&Call::HttpGet(HttpGet { tls: true, ..get(port, "/") }), SECOND);
+    server.join().unwrap();
+    let Said::Failure(text) = said else { panic!("{said:?}") };
+    assert!(text.starts_with(&format!("Get \"https://127.0.0.1:{port}/\": ")), "{text}");
 }
 
 #[test]

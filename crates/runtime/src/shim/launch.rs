@@ -266,8 +266,15 @@ pub(super) fn listen(mut report: &UnixStream) -> Result<[Option<File>; FILES], F
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut text = vec![0; 1];
-    let read = recvmsg(report, &mut [IoSliceMut::new(&mut text)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
-        .map_err(|error| deaf(error.into()))?;
+    let mut receive = |text: &mut [u8]| {
+        recvmsg(report, &mut [IoSliceMut::new(text)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
+    };
+    let mut read = receive(&mut text);
+    if matches!(read, Err(Errno::CONNRESET)) {
+        // It has ended without hearing that it may go on. What it said before is heard after that.
+        read = receive(&mut text);
+    }
+    let read = read.map_err(|error| deaf(error.into()))?;
     text.truncate(read.bytes);
     let mut files = [const { None }; FILES];
     for message in ancillary.drain() {
@@ -275,7 +282,11 @@ pub(super) fn listen(mut report: &UnixStream) -> Result<[Option<File>; FILES], F
             files.iter_mut().zip(handed).for_each(|(file, handed)| *file = Some(File::from(handed)));
         }
     }
-    report.read_to_end(&mut text).map_err(deaf)?;
+    match report.read_to_end(&mut text) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => report.read_to_end(&mut text),
+        heard => heard,
+    }
+    .map_err(deaf)?;
     let text = String::from_utf8_lossy(&text);
     let text = text.strip_prefix('\0').unwrap_or(&text);
     match (text.strip_prefix('R').and_then(|text| text.split_once('\0')), text.strip_prefix('N')) {
@@ -507,5 +518,24 @@ pub(super) fn words(error: &io::Error) -> String {
         Some(Errno::NOTDIR) => "not a directory".to_owned(),
         Some(Errno::PERM) => "operation not permitted".to_owned(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_did_not_hear_everything_is_heard() {
+        for failure in ["Rvolume\0it is not shared", "R\0x"] {
+            let (report, mut child) = UnixStream::pair().unwrap();
+            (&report).write_all(b"\0").unwrap();
+            child.write_all(failure.as_bytes()).unwrap();
+            drop(child);
+            let heard = listen(&report).unwrap_err();
+            let (volume, message) = failure[1..].split_once('\0').unwrap();
+            let expected = Refused { volume: volume.to_owned(), message: message.to_owned() };
+            assert!(matches!(&heard, Failure::Refused(refused) if *refused == expected), "{heard:?}");
+        }
     }
 }

@@ -8,7 +8,9 @@ use cronlet_object::{
     claim::{is_bound, is_own_volume, volume_of},
 };
 
-use crate::{Controller, claim, cronjob, event_expiry, garbage, job, namespace, pod_start, scheduler};
+use crate::{
+    Controller, aggregation, claim, cronjob, event_expiry, garbage, job, namespace, pod_start, scheduler,
+};
 
 /// What has to be looked at because of `change`, which `snapshot` includes. Each pair appears once.
 ///
@@ -53,6 +55,9 @@ pub fn affected(change: &Change, snapshot: &Snapshot) -> Vec<(Controller, Key)> 
             }
             found.extend(after_use(change, snapshot));
         }
+        Kind::ClusterRole => {
+            found.extend(aggregation::concerned(snapshot).map(|key| (Controller::Aggregation, key)));
+        }
         Kind::ServiceAccount if object.name() == namespace::DEFAULT_SERVICE_ACCOUNT => {
             found.push((Controller::Namespace, namespace_key(object)));
         }
@@ -80,6 +85,7 @@ pub fn all(snapshot: &Snapshot) -> impl Iterator<Item = (Controller, Key)> {
             Kind::PersistentVolumeClaim => &[Controller::Claim],
             Kind::PersistentVolume => &[Controller::Volume],
             Kind::CronJob => &[Controller::CronJob],
+            Kind::ClusterRole => &[Controller::Aggregation],
             Kind::Job => &[Controller::Job, Controller::Ttl],
             Kind::Pod if claim::ephemeral::concerns(object) => {
                 &[Controller::JobPod, Controller::PodStart, Controller::EphemeralClaim, Controller::Scheduler]

@@ -8,7 +8,7 @@ use cronlet_object::{
     ApiError, Ids, Key, Kind, Object, Snapshot, Transaction, Typed, Unchanged, Write, admit,
     api::{Job, JobSpec, JobStatus, Pod as FullPod},
     deletion::replace,
-    ledger,
+    ledger, policy,
     selector::Selector,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -55,7 +55,8 @@ const BACKOFF_RECORD: &str = "cronlet.dev/backoff-record";
 pub fn reconcile(view: &View<'_>, key: &Key, ids: &mut Ids) -> Plan {
     let now = view.now;
     reconcile_admitting(view, key, ids, &mut |pod: FullPod, ids: &mut Ids| {
-        admit::create(Typed::from(pod), &mut admit::Context { now, ids }).map(|admitted| admitted.draft)
+        let mut context = admit::Context { now, ids };
+        policy::create(view.snapshot, Typed::from(pod), &mut context).map(|admitted| admitted.draft)
     })
 }
 

@@ -8,6 +8,7 @@
 //! names after each committed change, sets the timers that plans ask for, and commits the transaction of each [`Plan`].
 
 mod affected;
+pub mod aggregation;
 pub mod claim;
 pub mod cronjob;
 mod deletion;
@@ -87,6 +88,8 @@ pub enum Controller {
     Garbage,
     /// Deletes finished Jobs in time: [`ttl`].
     Ttl,
+    /// Gathers the rules of cluster roles from others: [`aggregation`].
+    Aggregation,
     /// Removes old Events: [`event_expiry`].
     EventExpiry,
 }
@@ -106,6 +109,7 @@ impl Controller {
             Controller::Namespace => namespace::reconcile,
             Controller::Garbage => garbage::reconcile,
             Controller::Ttl => ttl::reconcile,
+            Controller::Aggregation => aggregation::reconcile,
             Controller::EventExpiry => event_expiry::reconcile,
         };
         reconcile(view, key, ids)

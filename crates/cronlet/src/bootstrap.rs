@@ -9,23 +9,18 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use cronlet_controller::{Settings, claim::class};
-use cronlet_object::{
-    ApiError, Clock, Ids, Key, Kind, Snapshot, Transaction, Write,
-    admit::{self, Admitted},
-    api::{Namespace, ObjectMeta},
-    claim::STORAGE_CLASS,
-    deletion,
-};
+use cronlet_controller::Settings;
+use cronlet_object::{ApiError, Clock, Ids, Key, Kind, api::Pod};
 use cronlet_runtime::{
     AttachRequest, Attachment, Config, DiskThreshold, ExecRequest, Execution, ImageConfig, NetworkConfig,
     PodNetwork, Runtime,
     logs::{LogError, LogOptions, LogSource},
     spec::OciRuntime,
+    tokens::{TokenIssuer, TokenRequest, Tokens as PodTokens},
 };
 use cronlet_server::{
-    Api, Gauge, LogRequest, Pki, PodAttach, PodConnect, PodConnection, PodExec, PodLogs, Pods, Session,
-    Usage, Used, Version,
+    Api, Bound, Gauge, LogRequest, Pki, PodAttach, PodConnect, PodConnection, PodExec, PodLogs, Pods,
+    Session, TokenSpec, Tokens, Usage, Used, Version,
 };
 use cronlet_store::{DataDir, SqliteDisk, Store};
 use jiff::tz::TimeZone;
@@ -34,16 +29,11 @@ use tokio::{net::TcpListener, sync::oneshot, task};
 use crate::{
     arguments::{OciOptions, RuntimeChoice},
     clock::SystemClock,
-    command, limits,
+    command, furnish, limits,
     machine::{self, Machine},
     node::{self, Inbox},
     oci_runtime, place,
 };
-
-/// The namespaces that every cluster has and clients count on.
-const NAMESPACES: &[&str] = &["default", "kube-system"];
-/// The one of them that says whether the node has had its storage class.
-const CLASS_NAMESPACE: &str = "kube-system";
 
 /// Why nothing can be asked of pods.
 const NO_PODS: &str = "this node runs no pods (--runtime none)";
@@ -106,7 +96,13 @@ pub async fn start(options: &Options) -> anyhow::Result<Server> {
     let directory = DataDir::lock(&options.data_dir)?;
     let store = open_store(&directory, options)?;
     let host = place::host_name();
-    let names = cronlet_server::server_names(&host, address.ip());
+    let mut names = cronlet_server::server_names(&host, address.ip());
+    if address.ip().is_unspecified() {
+        // By this pods know it that have a network of their own.
+        names.push(machine::address().to_string());
+        names.sort();
+        names.dedup();
+    }
     let pki = Pki::open(&options.data_dir.join("pki"), &names, clock.now())?;
     let url = format!("https://{address}");
     let kubeconfig =
@@ -115,10 +111,13 @@ pub async fn start(options: &Options) -> anyhow::Result<Server> {
 
     let mut ids = Ids::seeded(fastrand::u64(..));
     let (inbox, outbox) = Inbox::new();
-    let runtime = runtime((options, oci_runtime), &host, &clock, &inbox)?;
+    let tokens = Arc::new(Tokens::open(&options.data_dir.join("pki"))?);
+    let pod_tokens = PodTokens { issuer: token_issuer(&store, &tokens, &clock), api: address };
+    let runtime = runtime((options, oci_runtime), &host, &clock, &inbox, pod_tokens)?;
     let kind = if options.runtime == RuntimeChoice::Oci { "oci" } else { "process" };
     let node = Machine { name: &host, runtime: kind, data_dir: &options.data_dir };
-    prepare(&store, runtime.is_some().then_some(node), &*clock, &mut ids).await?;
+    furnish::furnish(&store, runtime.is_some().then_some(node), address.port(), clock.now(), &mut ids)
+        .await?;
     if let Some(runtime) = &runtime {
         runtime.adopt(&store.snapshot());
     }
@@ -131,6 +130,7 @@ pub async fn start(options: &Options) -> anyhow::Result<Server> {
         gauge: gauge(runtime.as_ref(), clock.clone()),
     };
     let api = Api::new(store.clone(), clock.clone(), fastrand::u64(..), pods, &version());
+    api.use_tokens(tokens);
     let settings = Settings {
         node_name: runtime.is_some().then_some(host),
         time_zone: TimeZone::system(),
@@ -213,55 +213,12 @@ fn open_store(directory: &DataDir, options: &Options) -> anyhow::Result<Store> {
     Ok(Store::open(Box::new(SqliteDisk::in_memory()?))?)
 }
 
-/// Whether this is the first start of a node that gives itself a storage class.
-fn has_no_class_yet(snapshot: &Snapshot) -> bool {
-    let namespace: Option<Namespace> = snapshot.decode("", CLASS_NAMESPACE);
-    let annotations = namespace.and_then(|namespace| namespace.metadata.annotations);
-    annotations.is_none_or(|all| !all.contains_key(class::MADE))
-}
-
-/// The objects that a node has before anybody asks: namespaces, a storage class, and the node itself, if it runs pods.
-async fn prepare(
-    store: &Store,
-    node: Option<Machine<'_>>,
-    clock: &dyn Clock,
-    ids: &mut Ids,
-) -> anyhow::Result<()> {
-    let snapshot = store.snapshot();
-    let now = clock.now();
-    let mut transaction = match node {
-        Some(node) => machine::register(&snapshot, node, now, ids)?,
-        None => Transaction::default(),
-    };
-    if has_no_class_yet(&snapshot) {
-        transaction.writes.extend(class::first(&snapshot, now, ids)?);
-    }
-    for name in NAMESPACES {
-        let made = (*name == CLASS_NAMESPACE).then(|| (class::MADE.to_owned(), STORAGE_CLASS.to_owned()));
-        if let Some(old) = snapshot.get(&Key::new(Kind::Namespace, "", *name)) {
-            if let Some((annotation, value)) = made {
-                let mut namespace: Namespace = old.decode();
-                namespace.metadata.annotations.get_or_insert_default().insert(annotation, value);
-                transaction.writes.extend(deletion::replace(old, &namespace.into()));
-            }
-        } else {
-            let annotations = made.map(|annotation| [annotation].into());
-            let metadata =
-                ObjectMeta { name: Some((*name).to_owned()), annotations, ..ObjectMeta::default() };
-            let namespace = Namespace { metadata, ..Namespace::default() };
-            let Admitted { draft, .. } = admit::create(namespace.into(), &mut admit::Context { now, ids })?;
-            transaction.writes.push(Write::Create(draft));
-        }
-    }
-    store.commit(transaction).await.context("the first write failed")?;
-    Ok(())
-}
-
 fn runtime(
     (options, oci_runtime): (&Options, Option<OciRuntime>),
     host: &str,
     clock: &Arc<dyn Clock>,
     inbox: &Inbox,
+    tokens: PodTokens,
 ) -> anyhow::Result<Option<Arc<Runtime>>> {
     if options.runtime == RuntimeChoice::None {
         return Ok(None);
@@ -281,6 +238,7 @@ fn runtime(
         pod_pids_max: options.pod_pids_max,
         disk_threshold: Some(options.disk_threshold),
         oci_runtime,
+        tokens: Some(tokens),
         executable: std::env::current_exe().context("cannot find this program's own file")?,
         clock: clock.clone(),
     };
@@ -334,6 +292,35 @@ fn pod_logs(runtime: Option<&Arc<Runtime>>) -> PodLogs {
 fn handle(runtime: Option<&Arc<Runtime>>) -> impl Fn() -> Option<Arc<Runtime>> + Send + Sync + use<> {
     let runtime = runtime.map(Arc::downgrade);
     move || runtime.as_ref().and_then(Weak::upgrade)
+}
+
+/// How pods get tokens of their accounts.
+fn token_issuer(store: &Store, tokens: &Arc<Tokens>, clock: &Arc<dyn Clock>) -> TokenIssuer {
+    let (store, tokens, clock) = (store.clone(), tokens.clone(), clock.clone());
+    Arc::new(move |request: &TokenRequest| {
+        let snapshot = store.snapshot();
+        let uid_of = |kind, namespace: &str, name: &str| {
+            snapshot.get(&Key::new(kind, namespace, name)).map(|object| object.meta().uid.to_string())
+        };
+        let account_uid = uid_of(Kind::ServiceAccount, &request.namespace, &request.account)
+            .ok_or_else(|| format!("serviceaccounts {:?} not found", request.account))?;
+        let pod: Option<Pod> = snapshot.decode(&request.namespace, &request.pod);
+        let node = pod.and_then(|pod| pod.spec?.node_name).and_then(|name| {
+            let uid = uid_of(Kind::Node, "", &name)?;
+            Some((name, uid))
+        });
+        let spec = TokenSpec {
+            namespace: request.namespace.clone(),
+            account: request.account.clone(),
+            account_uid,
+            audiences: request.audience.clone().into_iter().collect(),
+            seconds: request.seconds,
+            bound: Some(Bound { is_pod: true, name: request.pod.clone(), uid: request.pod_uid.clone() }),
+            node,
+        };
+        let id = Ids::seeded(fastrand::u64(..)).uid();
+        tokens.issue(&spec, id, clock.now()).map(|token| token.text)
+    })
 }
 
 /// How the API knows what pods use. Where no pod runs, none uses anything, and nobody asks for the machine.

@@ -7,6 +7,7 @@ mod client;
 mod clock;
 mod command;
 mod diagnostic;
+mod furnish;
 mod limits;
 mod machine;
 mod node;

@@ -1,5 +1,7 @@
 //! The program as its users meet it: a real node on loopback, its command line, and real kubectl where there is one.
 
+#[path = "node/access.rs"]
+mod access;
 #[path = "node/api.rs"]
 mod api;
 #[path = "node/bad_input.rs"]

@@ -155,6 +155,19 @@ impl ApiError {
         Self::new(403, "Forbidden", format!("{subject} is forbidden: {why}")).about(kind, name)
     }
 
+    /// 403 for what may not be a kind: the group and the plural of a resource, or nothing of both for a path.
+    pub fn forbidden_as(group: &str, resource: &str, name: &str, why: &str) -> Self {
+        let point = if group.is_empty() { "" } else { "." };
+        let subject = match (resource, name) {
+            ("", _) => "forbidden".to_owned(),
+            (_, "") => format!("{resource}{point}{group} is forbidden"),
+            _ => format!("{resource}{point}{group} {name:?} is forbidden"),
+        };
+        let mut error = Self::new(403, "Forbidden", format!("{subject}: {why}"));
+        error.set_details(group, resource, name);
+        error
+    }
+
     /// 403: the namespace is being deleted.
     pub fn namespace_terminating(kind: Kind, name: &str, namespace: &str) -> Self {
         let why =

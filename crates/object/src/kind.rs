@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use k8s_openapi::api::{batch::v1 as batch, core::v1 as core, node::v1 as node, storage::v1 as storage};
+use k8s_openapi::api::{
+    batch::v1 as batch, coordination::v1 as coordination, core::v1 as core, node::v1 as node,
+    rbac::v1 as rbac, scheduling::v1 as scheduling, storage::v1 as storage,
+};
 
 /// What discovery, routing and printing need to know about a kind.
 #[derive(Debug)]
@@ -149,6 +152,35 @@ kinds! {
     RuntimeClass(node::RuntimeClass) {
         group: "node.k8s.io", version: "v1", plural: "runtimeclasses", singular: "runtimeclass",
         short_names: NONE, categories: NONE, namespaced: false, has_status: false, has_generation: false,
+    }
+    PriorityClass(scheduling::PriorityClass) {
+        group: "scheduling.k8s.io", version: "v1", plural: "priorityclasses", singular: "priorityclass",
+        short_names: &["pc"], categories: NONE, namespaced: false, has_status: false, has_generation: true,
+    }
+    ClusterRole(rbac::ClusterRole) {
+        group: "rbac.authorization.k8s.io", version: "v1", plural: "clusterroles", singular: "clusterrole",
+        short_names: NONE, categories: NONE, namespaced: false, has_status: false, has_generation: false,
+    }
+    ClusterRoleBinding(rbac::ClusterRoleBinding) {
+        group: "rbac.authorization.k8s.io", version: "v1", plural: "clusterrolebindings",
+        singular: "clusterrolebinding", short_names: NONE, categories: NONE, namespaced: false, has_status: false,
+        has_generation: false,
+    }
+    Role(rbac::Role) {
+        group: "rbac.authorization.k8s.io", version: "v1", plural: "roles", singular: "role", short_names: NONE,
+        categories: NONE, namespaced: true, has_status: false, has_generation: false,
+    }
+    RoleBinding(rbac::RoleBinding) {
+        group: "rbac.authorization.k8s.io", version: "v1", plural: "rolebindings", singular: "rolebinding",
+        short_names: NONE, categories: NONE, namespaced: true, has_status: false, has_generation: false,
+    }
+    Service(core::Service) {
+        group: "", version: "v1", plural: "services", singular: "service", short_names: &["svc"],
+        categories: &["all"], namespaced: true, has_status: true, has_generation: false,
+    }
+    Lease(coordination::Lease) {
+        group: "coordination.k8s.io", version: "v1", plural: "leases", singular: "lease", short_names: NONE,
+        categories: NONE, namespaced: true, has_status: false, has_generation: false,
     }
     CronJob(batch::CronJob) {
         group: "batch", version: "v1", plural: "cronjobs", singular: "cronjob", short_names: &["cj"],

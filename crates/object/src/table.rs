@@ -98,6 +98,11 @@ pub(crate) fn age_of(meta: &ObjectMeta, now: Timestamp) -> Value {
     since(meta.creation_timestamp.as_ref(), now).into()
 }
 
+/// The cell of a column that shows when the object was created; clients make an age of it.
+pub(crate) fn created(meta: &ObjectMeta) -> Value {
+    meta.creation_timestamp.as_ref().map_or_else(Value::default, |time| time.0.to_string().into())
+}
+
 /// The time since `time`, or `<unknown>`.
 pub(crate) fn since(time: Option<&Time>, now: Timestamp) -> String {
     age(now, time.map(|time| time.0))

@@ -45,6 +45,7 @@ fn main() {
         pod_pids_max: None,
         disk_threshold: None,
         oci_runtime: None,
+        tokens: None,
         clock: Arc::new(WallClock),
     };
     let runtime = Runtime::new(config, Arc::new(move |report| drop(sender.send(report)))).unwrap();

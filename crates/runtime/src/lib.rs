@@ -33,6 +33,7 @@ pub mod state;
 pub mod status;
 mod sys;
 mod text;
+pub mod tokens;
 mod usage;
 pub mod users;
 mod volumes;

@@ -191,3 +191,6 @@ pub const RUNTIME_LOG_BYTES_MAX: u64 = 64 * 1024;
 
 const _: () = assert!(ATTACH_FRAME_BYTES_MAX <= u16::MAX as usize);
 const _: () = assert!(PATH_MAX_BYTES < FORK_REQUEST_BYTES_MAX);
+
+/// How old a service account token in a volume becomes at most, in seconds (the kubelet's bound).
+pub const TOKEN_AGE_SECONDS_MAX: i64 = 24 * 3600;

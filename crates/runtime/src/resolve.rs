@@ -24,7 +24,7 @@ mod volume;
 
 use std::{
     collections::HashMap,
-    net::Ipv4Addr,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -115,6 +115,8 @@ pub struct NodeFacts {
     pub has_ranges: bool,
     /// What makes the containers of its pods, if not this program itself.
     pub oci_runtime: Option<spec::OciRuntime>,
+    /// Where the API listens, if pods may use it.
+    pub api: Option<SocketAddr>,
 }
 
 /// A pod that can be started.

@@ -48,6 +48,7 @@ use crate::{
     pressure::DiskThreshold,
     resolve::{self, NodeFacts, Users, pod_dir},
     spec::OciRuntime,
+    tokens::Tokens,
     usage::{self, Usage},
     users,
 };
@@ -81,6 +82,8 @@ pub struct Config {
     pub disk_threshold: Option<DiskThreshold>,
     /// What makes the containers of its pods, if not this program itself; needs root.
     pub oci_runtime: Option<OciRuntime>,
+    /// Who gives pods tokens for the API, and where that is; nothing if nobody does.
+    pub tokens: Option<Tokens>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -140,6 +143,7 @@ struct Shared {
     images: Option<Arc<Images>>,
     network: Network,
     disk_threshold: Option<DiskThreshold>,
+    tokens: Option<Tokens>,
 }
 
 /// Runs the pods of this node. When it is dropped its threads end, and the pods run on.
@@ -177,6 +181,7 @@ impl Runtime {
             pod_pids_max: config.pod_pids_max,
             has_ranges: users::has_ranges(),
             oci_runtime: config.oci_runtime,
+            api: config.tokens.as_ref().map(|tokens| tokens.api),
         };
         make_dirs(&facts)?;
         let network =
@@ -200,6 +205,7 @@ impl Runtime {
             images,
             network,
             disk_threshold,
+            tokens: config.tokens,
         });
         let mut runtime = Runtime { shared, threads: Vec::new() };
         let workers = thread::available_parallelism().map_or(2, usize::from).clamp(2, limits::WORKERS_MAX);

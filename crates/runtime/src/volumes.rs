@@ -37,6 +37,7 @@ pub(crate) fn make(volume: &Volume, now: Timestamp) -> Result<(), String> {
             given.map_err(failed)
         }
         Plan::HostPath(kind) => host_path(&volume.source, *kind),
+        Plan::FilesAndTokens { .. } => Err("its tokens have not been asked for".to_owned()),
         Plan::Files(files) => {
             private_dir(&volume.source).map_err(failed)?;
             atomic::write(&volume.source, files, volume.gid, now).map_err(failed)

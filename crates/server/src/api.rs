@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use cronlet_object::{ApiError, Clock, Ids, Kind, Transaction};
@@ -21,6 +21,7 @@ use crate::{
     openapi::OpenApi,
     page::Snapshots,
     port_forward::PodConnect,
+    token::Tokens,
 };
 
 /// The version of Kubernetes whose behaviour is served.
@@ -69,6 +70,8 @@ pub(crate) struct Shared {
     pub(crate) discovery: Discovery,
     pub(crate) openapi: OpenApi,
     pub(crate) version: Document,
+    /// Absent where no tokens are issued or taken.
+    pub(crate) tokens: OnceLock<Arc<Tokens>>,
     snapshots: Mutex<Snapshots>,
     clock: Arc<dyn Clock>,
     seeds: Mutex<fastrand::Rng>,
@@ -102,6 +105,7 @@ impl Api {
             discovery: Discovery::new(),
             openapi: OpenApi::new(),
             version: Document::new(&version),
+            tokens: OnceLock::new(),
             snapshots: Mutex::default(),
             clock,
             seeds: Mutex::new(fastrand::Rng::with_seed(seed)),
@@ -109,6 +113,11 @@ impl Api {
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             closing: watch::Sender::new(false),
         }))
+    }
+
+    /// Has the server issue tokens of service accounts, and take them from clients. Once it does, that stays so.
+    pub fn use_tokens(&self, tokens: Arc<Tokens>) {
+        let _ignored = self.0.tokens.set(tokens);
     }
 
     /// Ends every watch and followed log, and has `/readyz` fail: the server is about to stop.

@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
+use cronlet_object::rbac::AUTHENTICATED;
 use rustls_pki_types::CertificateDer;
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
-
-/// The group of everybody who has shown a certificate.
-const AUTHENTICATED_GROUP: &str = "system:authenticated";
 
 /// An authenticated client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
-    /// The user's name: the certificate's common name.
+    /// The user's name: the certificate's common name, or `system:serviceaccount:NAMESPACE:NAME`.
     pub name: String,
-    /// The user's groups: the certificate's organizations, and `system:authenticated`.
+    /// The UID of a service account; empty for others.
+    pub uid: String,
+    /// The user's groups: the certificate's organizations or those of all service accounts, and `system:authenticated`.
     pub groups: Vec<String>,
+    /// What else is known of a service account: the pod that its token is for.
+    pub extra: Vec<(String, String)>,
 }
 
 /// Who sends a request. Without this extension a request is anonymous.
@@ -23,15 +25,20 @@ pub enum Identity {
     /// Nobody known: may ask for health and version only.
     #[default]
     Anonymous,
-    /// Somebody known: may do everything.
+    /// Somebody known: may do what their roles allow.
     User(Arc<User>),
 }
 
 impl Identity {
     /// A known user.
     pub fn user(name: &str, groups: &[&str]) -> Self {
-        let groups = groups.iter().copied().chain([AUTHENTICATED_GROUP]).map(str::to_owned).collect();
-        Identity::User(Arc::new(User { name: name.to_owned(), groups }))
+        let groups = groups.iter().copied().chain([AUTHENTICATED]).map(str::to_owned).collect();
+        Identity::User(Arc::new(User {
+            name: name.to_owned(),
+            uid: String::new(),
+            groups,
+            extra: Vec::new(),
+        }))
     }
 
     /// The subject of a certificate that the handshake has verified. A certificate without a common name names nobody.

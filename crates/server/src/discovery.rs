@@ -28,22 +28,43 @@ struct Resource {
     verbs: &'static [&'static str],
     short_names: &'static [&'static str],
     categories: &'static [&'static str],
-    subresources: Vec<(&'static str, &'static [&'static str])>,
+    subresources: Vec<Part>,
+}
+
+/// A part of a resource as clients are told about it.
+struct Part {
+    name: &'static str,
+    verbs: &'static [&'static str],
+    /// Group, version and kind of what it takes, if it is not of the resource's own kind.
+    takes: Option<(&'static str, &'static str, &'static str)>,
+}
+
+impl Part {
+    fn new(name: &'static str, verbs: &'static [&'static str]) -> Self {
+        Part { name, verbs, takes: None }
+    }
 }
 
 fn resource_of_kind(kind: Kind) -> Resource {
     let d = kind.descriptor();
     let mut subresources = Vec::new();
     if kind == Kind::Pod {
+        let eviction =
+            Part { takes: Some(("policy", "v1", "Eviction")), ..Part::new("eviction", REVIEW_VERBS) };
         subresources.extend([
-            ("attach", EXEC_VERBS),
-            ("exec", EXEC_VERBS),
-            ("log", LOG_VERBS),
-            ("portforward", EXEC_VERBS),
+            Part::new("attach", EXEC_VERBS),
+            eviction,
+            Part::new("exec", EXEC_VERBS),
+            Part::new("log", LOG_VERBS),
+            Part::new("portforward", EXEC_VERBS),
         ]);
     }
+    if kind == Kind::ServiceAccount {
+        let takes = Some(("authentication.k8s.io", "v1", "TokenRequest"));
+        subresources.push(Part { takes, ..Part::new("token", REVIEW_VERBS) });
+    }
     if d.has_status {
-        subresources.push(("status", STATUS_VERBS));
+        subresources.push(Part::new("status", STATUS_VERBS));
     }
     Resource {
         group: d.group,
@@ -59,7 +80,7 @@ fn resource_of_kind(kind: Kind) -> Resource {
     }
 }
 
-fn resource_of_review(review: Review) -> Resource {
+fn resource_of_review(review: &Review) -> Resource {
     let (group, version) = review.group_version();
     Resource {
         group,
@@ -67,7 +88,7 @@ fn resource_of_review(review: Review) -> Resource {
         kind: review.kind(),
         plural: review.plural(),
         singular: review.singular(),
-        namespaced: false,
+        namespaced: review.is_namespaced(),
         verbs: REVIEW_VERBS,
         short_names: &[],
         categories: &[],
@@ -95,7 +116,7 @@ fn resources() -> Vec<Resource> {
     let kinds = Kind::ALL.iter().map(|kind| resource_of_kind(*kind));
     let metrics = [(Kind::Node, "NodeMetrics"), (Kind::Pod, "PodMetrics")];
     let mut all: Vec<Resource> = kinds
-        .chain(Review::ALL.iter().map(|review| resource_of_review(*review)))
+        .chain(Review::all().iter().map(resource_of_review))
         .chain(metrics.map(|(kind, name)| resource_of_metrics(kind, name)))
         .collect();
     all.sort_by_key(|resource| (resource.group, resource.plural));
@@ -105,7 +126,7 @@ fn resources() -> Vec<Resource> {
 /// The group and version of a path, if anything is served there.
 pub fn group_version(group: &str, version: &str) -> Option<(&'static str, &'static str)> {
     let kinds = Kind::ALL.iter().map(|kind| (kind.descriptor().group, kind.descriptor().version));
-    let reviews = Review::ALL.iter().map(|review| review.group_version());
+    let reviews = Review::all().into_iter().map(|review| review.group_version());
     let mut served = kinds.chain(reviews).chain([(metrics::GROUP, metrics::VERSION)]);
     served.find(|served| *served == (group, version))
 }
@@ -247,14 +268,20 @@ fn legacy_entries(resource: &Resource) -> Vec<Value> {
     if !resource.categories.is_empty() {
         whole["categories"] = json!(resource.categories);
     }
-    let parts = resource.subresources.iter().map(|(part, verbs)| {
-        json!({
-            "name": format!("{}/{part}", resource.plural),
+    let parts = resource.subresources.iter().map(|part| {
+        let mut entry = json!({
+            "name": format!("{}/{}", resource.plural, part.name),
             "singularName": "",
             "namespaced": resource.namespaced,
             "kind": resource.kind,
-            "verbs": verbs,
-        })
+            "verbs": part.verbs,
+        });
+        if let Some((group, version, kind)) = part.takes {
+            entry["group"] = json!(group);
+            entry["version"] = json!(version);
+            entry["kind"] = json!(kind);
+        }
+        entry
     });
     [whole].into_iter().chain(parts).collect()
 }
@@ -287,7 +314,13 @@ fn aggregated_entry(resource: &Resource) -> Value {
     if !resource.subresources.is_empty() {
         let parts = resource.subresources.iter();
         entry["subresources"] = parts
-            .map(|(part, verbs)| json!({"subresource": part, "responseKind": response_kind, "verbs": verbs}))
+            .map(|part| {
+                let kind = part.takes.map_or_else(
+                    || response_kind.clone(),
+                    |(group, version, kind)| json!({"group": group, "version": version, "kind": kind}),
+                );
+                json!({"subresource": part.name, "responseKind": kind, "verbs": part.verbs})
+            })
             .collect();
     }
     entry

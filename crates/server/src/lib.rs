@@ -6,6 +6,7 @@
 
 mod api;
 mod authn;
+mod authz;
 mod body;
 mod discovery;
 mod document;
@@ -29,15 +30,18 @@ mod router;
 mod serve;
 mod spdy;
 mod tls;
+mod token;
 mod upgrade;
 mod verb;
 
 pub use api::{Api, Pods, Version};
 pub use authn::{Identity, User};
 pub use exec::{AttachRequest, ExecRequest, PodAttach, PodExec, Session};
+pub use kubeconfig::kubeconfig;
 pub use log::{LogRequest, LogStream, PodLogs};
 pub use metrics::{Gauge, Usage, Used};
 pub use pki::{KeyedCertificate, Pki, PkiError, server_names};
 pub use port_forward::{ConnectRequest, PodConnect, PodConnection};
 pub use serve::serve;
 pub use tls::{TlsError, server_config};
+pub use token::{Bound, ISSUER, Token, TokenSpec, Tokens};

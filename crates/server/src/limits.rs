@@ -59,6 +59,15 @@ pub const METRICS_WINDOW: Duration = Duration::from_secs(1);
 /// How old an earlier measurement may be to be averaged from.
 pub const METRICS_AGE_MAX: Duration = Duration::from_secs(60);
 
+/// Longest token of a service account that is looked at, in bytes.
+pub const TOKEN_BYTES_MAX: usize = 8 << 10;
+/// How long a token is valid whose client names no time, in seconds (upstream's default).
+pub const TOKEN_SECONDS_DEFAULT: i64 = 3600;
+/// Shortest time that a token may be asked for, in seconds (upstream's bound).
+pub const TOKEN_SECONDS_MIN: i64 = 600;
+/// Longest time that a token may be asked for, in seconds (upstream's bound).
+pub const TOKEN_SECONDS_MAX: i64 = 1 << 32;
+
 const _: () = assert!(CONNECTIONS_MAX >= REQUESTS_IN_FLIGHT_MAX);
 const _: () = assert!(WATCH_SECONDS_DEFAULT.end <= WATCH_SECONDS_MAX);
 

@@ -231,6 +231,13 @@ fn description(kind: Kind) -> &'static str {
         Kind::PersistentVolume => "Storage that a claim can be bound to.",
         Kind::StorageClass => "How volumes are made for the claims that name it.",
         Kind::RuntimeClass => "How the containers of pods that name it are run.",
+        Kind::PriorityClass => "A name for the priority of pods.",
+        Kind::ClusterRole => "What may be done, in any namespace and without one.",
+        Kind::ClusterRoleBinding => "Who has a cluster role everywhere.",
+        Kind::Role => "What may be done in a namespace.",
+        Kind::RoleBinding => "Who has a role in a namespace.",
+        Kind::Service => "A name for pods. It is stored; nothing is forwarded to it here.",
+        Kind::Lease => "Who leads, and until when.",
         Kind::CronJob => "Creates a Job at every time of a schedule.",
         Kind::Job => "Runs pods until enough of them have succeeded.",
         Kind::Pod => "Containers that run together on one node.",
@@ -260,6 +267,16 @@ fn top_fields(kind: Kind) -> &'static [(&'static str, &'static str)] {
             ("volumeBindingMode", "string"),
         ],
         Kind::RuntimeClass => &[("handler", "string"), ("overhead", "object"), ("scheduling", "object")],
+        Kind::PriorityClass => &[
+            ("description", "string"),
+            ("globalDefault", "boolean"),
+            ("preemptionPolicy", "string"),
+            ("value", "integer"),
+        ],
+        Kind::ClusterRole => &[("aggregationRule", "object"), ("rules", "array")],
+        Kind::Role => &[("rules", "array")],
+        Kind::ClusterRoleBinding | Kind::RoleBinding => &[("roleRef", "object"), ("subjects", "array")],
+        Kind::Lease => &[("spec", "object")],
         Kind::Event => &[
             ("action", "string"),
             ("count", "integer"),
@@ -280,6 +297,7 @@ fn top_fields(kind: Kind) -> &'static [(&'static str, &'static str)] {
         | Kind::Node
         | Kind::PersistentVolume
         | Kind::PersistentVolumeClaim
+        | Kind::Service
         | Kind::CronJob
         | Kind::Job
         | Kind::Pod => &[("spec", "object"), ("status", "object")],

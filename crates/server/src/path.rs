@@ -73,6 +73,10 @@ pub enum Part {
     Attach,
     /// `/portforward` of a pod.
     PortForward,
+    /// `/eviction` of a pod.
+    Eviction,
+    /// `/token` of a service account.
+    Token,
 }
 
 /// A path that names nothing.
@@ -123,8 +127,12 @@ fn resource(group: &str, version: &str, rest: &[&str]) -> Option<Target> {
         _ if group == metrics::GROUP => Metrics::from_resource(rest).map(Target::Metrics),
         [plural] => match kind(plural) {
             Some(kind) => Some(Target::Collection { kind, namespace: None }),
-            None => Review::from_resource(group, version, plural).map(Target::Review),
+            None => Review::from_resource(group, version, plural, "").map(Target::Review),
         },
+        ["namespaces", namespace, plural] if !namespace.is_empty() && kind(plural).is_none() => {
+            let review = Review::from_resource(group, version, plural, namespace);
+            review.map(Target::Review).or_else(|| object(kind("namespaces")?, "", namespace, &[*plural]))
+        }
         // A namespace's own path is the prefix of its contents' paths; resources win over its subresources.
         ["namespaces", namespace, plural, rest @ ..] if kind(plural).is_some() => {
             let kind = kind(plural).filter(|kind| kind.descriptor().namespaced && !namespace.is_empty())?;
@@ -148,6 +156,8 @@ fn object(kind: Kind, namespace: &str, name: &str, part: &[&str]) -> Option<Targ
         ["exec"] if kind == Kind::Pod => Part::Exec,
         ["attach"] if kind == Kind::Pod => Part::Attach,
         ["portforward"] if kind == Kind::Pod => Part::PortForward,
+        ["token"] if kind == Kind::ServiceAccount => Part::Token,
+        ["eviction"] if kind == Kind::Pod => Part::Eviction,
         _ => return None,
     };
     (!name.is_empty()).then(|| Target::Object { key: Key::new(kind, namespace, name), part })

@@ -81,11 +81,21 @@ pub enum PkiError {
         /// What is wrong with it.
         why: String,
     },
+    /// The key that signs tokens is there but cannot be used.
+    #[error(
+        "the key of service account tokens {} is damaged; restore it from a backup, or remove it to make a new one \
+         (all tokens then have to be issued anew)",
+        path.display()
+    )]
+    TokenKey {
+        /// The file.
+        path: PathBuf,
+    },
     /// A certificate cannot be made.
     #[error("cannot make the certificate of {subject}: {source}")]
     Issue {
         /// Whom the certificate is for.
-        subject: &'static str,
+        subject: String,
         /// Why it failed.
         source: rcgen::Error,
     },
@@ -110,7 +120,7 @@ pub fn server_names(hostname: &str, listen: IpAddr) -> Vec<String> {
 
 /// A certificate to be issued.
 struct Request<'a> {
-    subject: &'static str,
+    subject: &'a str,
     file: &'static str,
     organization: Option<&'a str>,
     names: &'a [String],
@@ -143,6 +153,28 @@ impl Pki {
     /// If one of the names cannot stand in a certificate.
     pub fn ephemeral(server_names: &[String], now: Timestamp) -> Result<Pki, PkiError> {
         Pki::issue(&Authority::create(None, now)?, None, server_names, now)
+    }
+
+    /// A certificate of the authority in a directory for a user, and the authority's own. Nothing of it is kept.
+    ///
+    /// # Errors
+    /// If there is no authority in the directory, or it cannot be used.
+    pub fn issue_user(
+        dir: &Path,
+        user: &str,
+        now: Timestamp,
+    ) -> Result<(KeyedCertificate, String), PkiError> {
+        let path = dir.join("ca.crt");
+        let missing = || PkiError::Authority { path, why: "there is none yet".to_owned() };
+        let authority = Authority::load(dir, now)?.ok_or_else(missing)?;
+        let request = Request {
+            subject: user,
+            file: "",
+            organization: None,
+            names: &[],
+            usage: ExtendedKeyUsagePurpose::ClientAuth,
+        };
+        Ok((authority.sign(&request, now)?, authority.certificate))
     }
 
     /// Writes the administrator's kubeconfig to a file that only this user can read; what was there is replaced.
@@ -202,15 +234,14 @@ impl Authority {
     }
 
     fn create(dir: Option<&Path>, now: Timestamp) -> Result<Self, PkiError> {
-        let subject = "the authority";
-        let key = KeyPair::generate().map_err(|source| PkiError::Issue { subject, source })?;
+        let failed = |source| PkiError::Issue { subject: "the authority".to_owned(), source };
+        let key = KeyPair::generate().map_err(failed)?;
         let mut params = validity(CertificateParams::default(), now);
         params.distinguished_name = name("cronlet-ca", None);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages =
             vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
-        let certificate =
-            params.self_signed(&key).map_err(|source| PkiError::Issue { subject, source })?.pem();
+        let certificate = params.self_signed(&key).map_err(failed)?.pem();
         if let Some(dir) = dir {
             // The key first: a certificate without a key is refused, a key without a certificate is overwritten.
             write(&dir.join("ca.key"), &key.serialize_pem(), 0o600)?;
@@ -252,7 +283,7 @@ impl Authority {
     }
 
     fn sign(&self, request: &Request<'_>, now: Timestamp) -> Result<KeyedCertificate, PkiError> {
-        let failed = |source| PkiError::Issue { subject: request.subject, source };
+        let failed = |source| PkiError::Issue { subject: request.subject.to_owned(), source };
         let key = KeyPair::generate().map_err(failed)?;
         let mut params = validity(CertificateParams::new(request.names).map_err(failed)?, now);
         params.distinguished_name = name(request.subject, request.organization);
@@ -290,7 +321,7 @@ fn create_private_dir(dir: &Path) -> Result<(), PkiError> {
     fs::set_permissions(dir, Permissions::from_mode(0o700)).map_err(failed)
 }
 
-fn read(path: &Path) -> Result<Option<String>, PkiError> {
+pub(crate) fn read(path: &Path) -> Result<Option<String>, PkiError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -301,7 +332,7 @@ fn read(path: &Path) -> Result<Option<String>, PkiError> {
 }
 
 /// Replaces a file as a whole: a crash leaves the old content or the new.
-fn write(path: &Path, text: &str, mode: u32) -> Result<(), PkiError> {
+pub(crate) fn write(path: &Path, text: &str, mode: u32) -> Result<(), PkiError> {
     let failed = |source| PkiError::File { action: "write", path: path.to_owned(), source };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let fresh = path.with_file_name(format!(".{name}.cronlet-new"));

@@ -11,16 +11,18 @@ use axum::{
 };
 use cronlet_object::{ApiError, Key, Kind};
 use futures_util::FutureExt as _;
-use http::{HeaderMap, Method, StatusCode, request::Parts};
+use http::{HeaderMap, Method, StatusCode, header, request::Parts};
 
 use crate::{
     api::{Api, Shared},
-    authn::Identity,
-    body, exec, log, negotiate,
+    authn::{Identity, User},
+    authz, body, exec, log, negotiate,
     path::{self, Part, Target, Unknown},
     port_forward,
     query::Query,
-    reply, verb,
+    reply,
+    token::{self, ISSUER},
+    verb,
 };
 
 /// A request whose path and sender are known.
@@ -28,6 +30,8 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     pub(crate) query: Query,
     pub(crate) body: Body,
+    /// Who asks.
+    pub(crate) user: Arc<User>,
 }
 
 impl Api {
@@ -103,18 +107,37 @@ async fn handle(State(api): State<Api>, request: Request) -> Response {
     }
 }
 
+/// Who has sent a request: by certificate, else by token.
+fn sender(api: &Shared, parts: &Parts) -> Option<Arc<User>> {
+    if let Some(Identity::User(user)) = parts.extensions.get::<Identity>() {
+        return Some(user.clone());
+    }
+    let header = parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = header.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return None;
+    }
+    let checked = api.tokens.get()?.check(token.trim(), &[ISSUER], &api.store.snapshot(), api.now());
+    match checked {
+        Ok((user, _)) => Some(user),
+        Err(why) => {
+            tracing::debug!(why, "a token is not taken");
+            None
+        }
+    }
+}
+
 async fn answer(api: &Arc<Shared>, request: Request) -> Result<Response, ApiError> {
     let (mut parts, body) = request.into_parts();
-    let Some(Identity::User(user)) = parts.extensions.get::<Identity>() else {
-        return Err(ApiError::unauthorized());
-    };
+    let user = sender(api, &parts).ok_or_else(ApiError::unauthorized)?;
+    let user = authz::acting_as(api, user, &parts.headers)?;
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    authz::check(api, &user, &parts.method, parts.uri.path(), &query)?;
     let target = match path::parse(parts.uri.path()) {
         Ok(target) => target,
         Err(Unknown::Resource) => return Err(ApiError::unknown_resource()),
         Err(Unknown::Page) => return Ok(reply::page_not_found()),
     };
-    let user = user.clone();
-    let query = Query::parse(parts.uri.query().unwrap_or_default());
     if let Target::Object { key, part: part @ (Part::Exec | Part::Attach | Part::PortForward) } = &target {
         if !matches!(parts.method, Method::GET | Method::POST) {
             return Err(ApiError::method_not_allowed());
@@ -126,13 +149,14 @@ async fn answer(api: &Arc<Shared>, request: Request) -> Result<Response, ApiErro
         };
     }
     let Parts { method, headers, .. } = parts;
-    let call = Call { headers, query, body };
+    let call = Call { headers, query, body, user };
     let _permit = api.admit_request()?;
     match target {
         Target::Collection { kind, namespace } => collection(api, &method, call, kind, namespace).await,
         Target::Object { key, part } => object(api, &method, call, key, part).await,
         Target::Review(review) if method == Method::POST => {
-            review.answer(&body::Body::receive(&call.headers, call.body).await?, &user)
+            let user = call.user;
+            review.answer(api, &body::Body::receive(&call.headers, call.body).await?, &user)
         }
         Target::Metrics(metrics) if method == Method::GET => metrics.answer(api, &call.query).await,
         Target::Review(_) | Target::Metrics(_) => Err(ApiError::method_not_allowed()),
@@ -175,6 +199,8 @@ async fn object(
         (&Method::PUT, Part::Whole | Part::Status) => verb::update(api, call, key, part).await,
         (&Method::PATCH, Part::Whole | Part::Status) => verb::patch(api, call, key, part).await,
         (&Method::DELETE, Part::Whole) => verb::delete(api, call, key).await,
+        (&Method::POST, Part::Token) => token::create_token(api, call, key).await,
+        (&Method::POST, Part::Eviction) => verb::evict(api, call, key).await,
         _ => Err(ApiError::method_not_allowed()),
     }
 }

@@ -6,14 +6,15 @@ use cronlet_object::{
     ApiError, Key, Kind, Object, Transaction, Write,
     admit::{Subresource, Updated},
     api::PersistentVolumeClaim,
-    claim,
+    claim, policy, rbac,
 };
 
-use crate::{api::Shared, path::Part, query::WriteOptions};
+use crate::{api::Shared, authn::User, path::Part, query::WriteOptions};
 
 mod apply;
 mod create;
 mod delete;
+mod evict;
 mod get;
 mod list;
 mod patch;
@@ -22,11 +23,19 @@ mod watch;
 
 pub(crate) use create::create;
 pub(crate) use delete::{delete, delete_collection};
+pub(crate) use evict::evict;
 pub(crate) use get::get;
 pub(crate) use list::list;
 pub(crate) use patch::patch;
 pub(crate) use update::update;
 pub(crate) use watch::watch;
+
+/// Whether a replacement of this kind is held against other objects: those that give rights, and those of which there is
+/// one default.
+fn is_looked_at_by_others(kind: Kind) -> bool {
+    use Kind::{ClusterRole, ClusterRoleBinding, PriorityClass, Role, RoleBinding};
+    matches!(kind, ClusterRole | ClusterRoleBinding | Role | RoleBinding | PriorityClass)
+}
 
 /// The object that a path names.
 fn existing(api: &Shared, key: &Key) -> Result<Arc<Object>, ApiError> {
@@ -55,11 +64,19 @@ async fn write(
     old: &Arc<Object>,
     updated: Updated,
     options: &WriteOptions,
+    user: &User,
 ) -> Result<Outcome, ApiError> {
     let (key, expect) = (old.key(), old.revision());
     if let (Kind::PersistentVolumeClaim, Updated::Replace(admitted)) = (key.kind, &updated) {
         let new = admitted.draft.clone().unsealed().decode::<PersistentVolumeClaim>();
         claim::check_growth(&old.decode(), &new, &api.store.snapshot())?;
+    }
+    if let Updated::Replace(admitted) = &updated
+        && is_looked_at_by_others(key.kind)
+    {
+        let (new, snapshot) = (admitted.draft.clone().unsealed().typed(), api.store.snapshot());
+        rbac::check_escalation(&snapshot, user.asker(), Some(old), &new)?;
+        policy::check_update(&snapshot, &new)?;
     }
     let (write, warnings) = match updated {
         Updated::Unchanged => return Ok(Outcome { object: old.clone(), warnings: Vec::new() }),
@@ -87,7 +104,13 @@ impl Part {
     fn subresource(self) -> Subresource {
         match self {
             Part::Status => Subresource::Status,
-            Part::Whole | Part::Log | Part::Exec | Part::Attach | Part::PortForward => Subresource::Main,
+            Part::Whole
+            | Part::Log
+            | Part::Exec
+            | Part::Attach
+            | Part::PortForward
+            | Part::Eviction
+            | Part::Token => Subresource::Main,
         }
     }
 }

@@ -12,7 +12,7 @@ use cronlet_object::{
     deletion,
     event::{self, Note, Recorder},
 };
-use cronlet_runtime::{Report, Runtime, status::over_stored};
+use cronlet_runtime::{Report, Runtime, status::over_stored, tokens};
 use cronlet_store::{Committed, Refusal, Store};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -34,6 +34,9 @@ pub struct Pods {
     reports: HashMap<Arc<str>, Reports>,
     /// Pods whose start is blocked or whose report was refused, by the time they are tried again.
     retries: BTreeSet<(Timestamp, Key)>,
+    /// When pods that have tokens are handed over again, so that those are replaced in time: at the start, and after a
+    /// while if there are such pods.
+    tokens_at: Option<Timestamp>,
 }
 
 /// The reports of one pod: at most one is being committed, and only the latest waits.
@@ -52,7 +55,16 @@ impl Pods {
         node_name: String,
         ids: Ids,
     ) -> Self {
-        Pods { store, runtime, inbox, node_name, ids, reports: HashMap::new(), retries: BTreeSet::new() }
+        Pods {
+            store,
+            runtime,
+            inbox,
+            node_name,
+            ids,
+            reports: HashMap::new(),
+            retries: BTreeSet::new(),
+            tokens_at: Some(Timestamp::MIN),
+        }
     }
 
     /// Hands a pod to the runtime if it is bound to this node. The runtime looks itself whether there is anything to do.
@@ -101,8 +113,32 @@ impl Pods {
         }
     }
 
+    /// Has the tokens of pods looked at in a while, unless that is so already.
+    fn look_at_tokens_later(&mut self, now: Timestamp) {
+        if self.tokens_at.is_none() {
+            self.tokens_at = now.checked_add(SignedDuration::from_secs(tokens::LOOK_SECONDS)).ok();
+        }
+    }
+
+    /// Hands over again the pods that run and have tokens.
+    fn look_at_tokens(&mut self, now: Timestamp) {
+        self.tokens_at = None;
+        let snapshot = self.store.snapshot();
+        let mut any = false;
+        for pod in snapshot.list(Kind::Pod).filter(|pod| has_token(pod)) {
+            self.sync(pod, &snapshot);
+            any = true;
+        }
+        if any {
+            self.look_at_tokens_later(now);
+        }
+    }
+
     /// Tries again what is due.
     pub fn fire(&mut self, now: Timestamp) {
+        if self.tokens_at.is_some_and(|at| at <= now) {
+            self.look_at_tokens(now);
+        }
         while let Some((at, _)) = self.retries.first()
             && *at <= now
         {
@@ -118,7 +154,8 @@ impl Pods {
 
     /// When something must be tried again.
     pub fn next_timer(&self) -> Option<Timestamp> {
-        self.retries.first().map(|(at, _)| *at)
+        let retry = self.retries.first().map(|(at, _)| *at);
+        retry.into_iter().chain(self.tokens_at).min()
     }
 
     /// Takes in what the runtime saw. An older report that waits is superseded.
@@ -133,7 +170,11 @@ impl Pods {
             // Statuses replace each other; events have all happened.
             report.events.splice(0..0, older.events);
         }
+        let has_token = self.store.snapshot().get(&report.pod).is_some_and(|pod| has_token(pod));
         reports.waiting = Some(report);
+        if has_token {
+            self.look_at_tokens_later(now);
+        }
         self.commit_next(&uid, now);
     }
 
@@ -202,6 +243,15 @@ fn is_bound(pod: &Object) -> bool {
         node_name: String,
     }
     serde_json::from_str::<Binding>(pod.json()).is_ok_and(|binding| !binding.spec.node_name.is_empty())
+}
+
+/// Whether a pod that has not finished has a token.
+fn has_token(pod: &Object) -> bool {
+    if !pod.json().contains("\"serviceAccountToken\":") {
+        return false;
+    }
+    let glance = serde_json::from_str::<PodGlance<'_>>(pod.json());
+    glance.is_ok_and(|pod| !matches!(pod.status.phase.as_deref(), Some("Succeeded" | "Failed")))
 }
 
 /// The fields of a pod that tell of which objects its files are made.

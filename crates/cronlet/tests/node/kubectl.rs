@@ -73,6 +73,53 @@ fn the_tutorial_s_commands_work_with_every_kubectl() {
     }
 }
 
+#[test]
+fn access_is_given_and_asked_for_with_every_kubectl() {
+    for program in kubectls() {
+        println!("with {}", program.display());
+        let node = Node::start(&["--runtime", "none"]);
+        access(&Kubectl { program: &program, node: &node, home: tempfile::tempdir().unwrap() });
+    }
+}
+
+fn access(kubectl: &Kubectl) {
+    assert!(kubectl.ok("cluster-info").contains("is running at"));
+    kubectl.ok("create serviceaccount robot");
+    let token = kubectl.ok("create token robot --duration=20m");
+    assert_eq!(token.split('.').count(), 3, "{token}");
+    assert_eq!(
+        kubectl.ok("create role reader --verb=get,list --resource=pods,pods/log"),
+        "role.rbac.authorization.k8s.io/reader created\n"
+    );
+    kubectl.ok("create rolebinding reader --role=reader --serviceaccount=default:robot --user=ann");
+    kubectl.ok("create clusterrole seer --verb=list --resource=nodes");
+    kubectl.ok("create clusterrolebinding seer --clusterrole=seer --group=seers");
+    let asked = |words: &str| text(&kubectl.output(&format!("auth can-i {words}")).stdout).trim().to_owned();
+    let robot = "system:serviceaccount:default:robot";
+    assert_eq!(asked(&format!("list pods --as {robot}")), "yes");
+    assert_eq!(asked("delete pods --as ann"), "no");
+    assert_eq!(asked("list pods -n kube-system --as ann"), "no");
+    assert_eq!(asked("list nodes --as eve --as-group seers"), "yes");
+    assert!(kubectl.ok("get pods --as ann").is_empty());
+    let refused = kubectl.output("get secrets --as ann");
+    assert_eq!(
+        text(&refused.stderr),
+        "Error from server (Forbidden): secrets is forbidden: User \"ann\" cannot list resource \"secrets\" in API group \
+         \"\" in the namespace \"default\"\n"
+    );
+    let rules = kubectl.ok("auth can-i --list --as ann");
+    assert!(
+        rules.contains("selfsubjectaccessreviews.authorization.k8s.io") && rules.contains("pods/log"),
+        "{rules}"
+    );
+    let table = kubectl.ok("get rolebindings -o wide");
+    assert!(table.contains("Role/reader") && table.contains("default/robot"), "{table}");
+    assert!(kubectl.ok("describe clusterrole view").contains("cronjobs.batch"));
+    assert!(kubectl.ok("get priorityclasses").contains("system-node-critical"));
+    kubectl.ok("create priorityclass high --value=1000");
+    assert!(kubectl.ok("get services").contains("kubernetes"));
+}
+
 fn tutorial(kubectl: &Kubectl) {
     for file in
         ["batch-task", "pi-calculation", "example-job", "nightly-data-cleanup", "app-config", "env-pod"]

@@ -10,6 +10,7 @@ use crate::{
     document,
 };
 
+mod access;
 mod messages;
 
 pub(super) const NAMESPACE: &str = "bt";

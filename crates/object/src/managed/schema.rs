@@ -46,6 +46,7 @@ impl Struct {
             "PersistentVolumeClaim" => &PERSISTENT_VOLUME_CLAIM,
             "Pod" => &POD,
             "RuntimeClass" => &RUNTIME_CLASS,
+            "Service" => &SERVICE,
             "ServiceAccount" => &SERVICE_ACCOUNT,
             "Event" => &EVENT,
             _ => &OBJECT,
@@ -166,6 +167,13 @@ static PERSISTENT_VOLUME_CLAIM: Struct =
 static RUNTIME_CLASS: Struct = Struct(&[METADATA, ("scheduling", Of(&RUNTIME_CLASS_SCHEDULING))]);
 
 static RUNTIME_CLASS_SCHEDULING: Struct = Struct(&[("nodeSelector", Atomic)]);
+
+static SERVICE: Struct = Struct(&[METADATA, ("spec", Of(&SERVICE_SPEC)), ("status", Of(&STATUS))]);
+
+static SERVICE_SPEC: Struct = Struct(&[
+    ("ports", Keyed(&[key("port"), Key { field: "protocol", default: Some("TCP") }], &PLAIN)),
+    ("selector", Atomic),
+]);
 
 static SERVICE_ACCOUNT: Struct = Struct(&[METADATA, ("secrets", Keyed(BY_NAME, &PLAIN))]);
 

@@ -8,6 +8,9 @@ mod events;
 mod meta;
 mod node;
 mod pod;
+mod policy;
+mod rbac;
+mod scheduling;
 mod storage;
 mod volume;
 
@@ -105,12 +108,20 @@ pub(super) fn fields_of(api_version: &str, kind: &str) -> Option<&'static Fields
         ("events.k8s.io/v1", "Event") => &events::EVENT,
         ("coordination.k8s.io/v1", "Lease") => &coordination::LEASE,
         ("node.k8s.io/v1", "RuntimeClass") => &node::RUNTIME_CLASS,
+        ("policy/v1", "Eviction") => &policy::EVICTION,
+        ("rbac.authorization.k8s.io/v1", "ClusterRole") => &rbac::CLUSTER_ROLE,
+        ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding" | "RoleBinding") => &rbac::CLUSTER_ROLE_BINDING,
+        ("rbac.authorization.k8s.io/v1", "Role") => &rbac::ROLE,
+        ("scheduling.k8s.io/v1", "PriorityClass") => &scheduling::PRIORITY_CLASS,
         ("storage.k8s.io/v1", "StorageClass") => &storage::STORAGE_CLASS,
         ("authentication.k8s.io/v1", "SelfSubjectReview") => &auth::SELF_SUBJECT_REVIEW,
         ("authentication.k8s.io/v1", "TokenRequest") => &auth::TOKEN_REQUEST,
+        ("authentication.k8s.io/v1", "TokenReview") => &auth::TOKEN_REVIEW,
         ("authorization.k8s.io/v1", "SelfSubjectAccessReview") => &auth::SELF_SUBJECT_ACCESS_REVIEW,
         ("authorization.k8s.io/v1", "SelfSubjectRulesReview") => &auth::SELF_SUBJECT_RULES_REVIEW,
-        ("authorization.k8s.io/v1", "SubjectAccessReview") => &auth::SUBJECT_ACCESS_REVIEW,
+        ("authorization.k8s.io/v1", "LocalSubjectAccessReview" | "SubjectAccessReview") => {
+            &auth::SUBJECT_ACCESS_REVIEW
+        }
         _ => return None,
     };
     Some(fields)

@@ -351,11 +351,18 @@ fn the_table_is_sound() {
         ("events.k8s.io/v1", "Event"),
         ("coordination.k8s.io/v1", "Lease"),
         ("node.k8s.io/v1", "RuntimeClass"),
+        ("policy/v1", "Eviction"),
+        ("rbac.authorization.k8s.io/v1", "ClusterRole"),
+        ("rbac.authorization.k8s.io/v1", "RoleBinding"),
+        ("rbac.authorization.k8s.io/v1", "Role"),
+        ("scheduling.k8s.io/v1", "PriorityClass"),
         ("storage.k8s.io/v1", "StorageClass"),
         ("authentication.k8s.io/v1", "SelfSubjectReview"),
         ("authentication.k8s.io/v1", "TokenRequest"),
+        ("authentication.k8s.io/v1", "TokenReview"),
         ("authorization.k8s.io/v1", "SelfSubjectAccessReview"),
         ("authorization.k8s.io/v1", "SelfSubjectRulesReview"),
+        ("authorization.k8s.io/v1", "LocalSubjectAccessReview"),
         ("authorization.k8s.io/v1", "SubjectAccessReview"),
     ] {
         let depth = check(fields_of(api_version, kind).unwrap(), &mut Vec::new());

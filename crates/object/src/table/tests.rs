@@ -16,6 +16,9 @@ fn row_of(mut manifest: Value) -> Row {
         "Job" | "CronJob" => "batch/v1",
         "StorageClass" => "storage.k8s.io/v1",
         "RuntimeClass" => "node.k8s.io/v1",
+        "PriorityClass" => "scheduling.k8s.io/v1",
+        "Lease" => "coordination.k8s.io/v1",
+        "ClusterRole" | "RoleBinding" => "rbac.authorization.k8s.io/v1",
         _ => "v1",
     };
     let created = json!({"metadata": {"name": "x", "creationTimestamp": "2026-01-01T00:30:00Z"}});
@@ -83,6 +86,13 @@ fn columns_are_upstreams() {
             "Name, Provisioner, ReclaimPolicy, VolumeBindingMode, AllowVolumeExpansion, Age",
         ),
         (Kind::RuntimeClass, "Name, Handler, Age"),
+        (Kind::PriorityClass, "Name, Value, Global-Default, Age, PreemptionPolicy"),
+        (Kind::Lease, "Name, Holder, Age"),
+        (Kind::Service, "Name, Type, Cluster-IP, External-IP, Port(s), Age, (Selector)"),
+        (Kind::Role, "Name, Created At"),
+        (Kind::ClusterRole, "Name, Created At"),
+        (Kind::RoleBinding, "Name, Role, Age, (Users), (Groups), (ServiceAccounts)"),
+        (Kind::ClusterRoleBinding, "Name, Role, Age, (Users), (Groups), (ServiceAccounts)"),
     ];
     assert_eq!(expected.len(), Kind::ALL.len());
     for (kind, columns) in expected {

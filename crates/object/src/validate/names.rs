@@ -16,6 +16,8 @@ pub(crate) enum NameRule {
     Label,
     /// Anything that can stand in a request path.
     PathSegment,
+    /// An RFC 1035 label, as Services have it.
+    ServiceLabel,
 }
 
 impl NameRule {
@@ -25,6 +27,7 @@ impl NameRule {
             NameRule::Subdomain => dns_subdomain_errors(name),
             NameRule::Label => dns_label_errors(name),
             NameRule::PathSegment => path_segment_errors(name),
+            NameRule::ServiceLabel => service_label_errors(name),
         }
     }
 
@@ -95,6 +98,23 @@ fn is_dns_label(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && !text.starts_with('-')
         && !text.ends_with('-')
+}
+
+/// Why `name` is no RFC 1035 label (upstream `IsDNS1035Label`).
+fn service_label_errors(name: &str) -> Vec<String> {
+    let mut errors = Vec::new();
+    if name.len() > LABEL_BYTES_MAX {
+        errors.push(format!("must be no more than {LABEL_BYTES_MAX} bytes"));
+    }
+    if !is_dns_label(name) || name.starts_with(|first: char| first.is_ascii_digit()) {
+        errors.push(pattern_rule(
+            "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an \
+             alphabetic character, and end with an alphanumeric character",
+            "[a-z]([-a-z0-9]*[a-z0-9])?",
+            &["my-name", "abc-123"],
+        ));
+    }
+    errors
 }
 
 fn path_segment_errors(name: &str) -> Vec<String> {

@@ -7,6 +7,7 @@ use cronlet_object::{
 use k8s_openapi::api::core::v1::{EnvFromSource, EnvVarSource};
 
 use super::{Inputs, downward, network};
+use crate::tokens;
 
 /// Where programs are searched for unless the container says otherwise: the default of container runtimes.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -42,12 +43,25 @@ pub(super) fn complete(
     defaults: impl IntoIterator<Item = (String, String)>,
 ) -> Variables {
     let general = [("PATH".to_owned(), PATH.to_owned()), ("HOSTNAME".to_owned(), hostname(inputs, spec))];
-    for (name, value) in defaults.into_iter().chain(general) {
+    for (name, value) in defaults.into_iter().chain(general).chain(api_variables(inputs, spec)) {
         if lookup(&variables, &name).is_none() {
             variables.push((name, value));
         }
     }
     variables
+}
+
+/// By what clients in a pod find the API: for pods that have a token for it and can reach it. One that has a network of its
+/// own does not reach the node's loopback interface.
+fn api_variables(inputs: &Inputs<'_>, spec: &api::PodSpec) -> Vec<(String, String)> {
+    let Some(api) = inputs.node.api.filter(|_| tokens::is_wanted(spec)) else { return Vec::new() };
+    let host = if api.ip().is_unspecified() { inputs.node.ip.clone() } else { api.ip().to_string() };
+    if inputs.attachment.is_some() && api.ip().is_loopback() {
+        return Vec::new();
+    }
+    let port = api.port().to_string();
+    let variable = |name: &str, value: &str| (format!("KUBERNETES_SERVICE_{name}"), value.to_owned());
+    vec![variable("HOST", &host), variable("PORT", &port), variable("PORT_HTTPS", &port)]
 }
 
 /// Replaces `$(NAME)` by the variable's value, once. `$$` is a `$`; what names no variable stays as it is.

@@ -84,7 +84,7 @@ pub(super) fn combine(files: impl IntoIterator<Item = FileEntry>) -> Result<Vec<
 }
 
 /// A relative path that stays inside, and does not start with what marks the volume's own files.
-fn is_valid_path(path: &str) -> bool {
+pub(super) fn is_valid_path(path: &str) -> bool {
     !path.is_empty()
         && !path.starts_with("..")
         && path.len() <= 4096

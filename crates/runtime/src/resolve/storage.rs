@@ -27,7 +27,9 @@ pub(super) fn limits(
     log_dir: &Path,
 ) -> Result<Vec<StorageLimit>, String> {
     let own = pod_dir(&inputs.node.pods_dir, inputs.pod.metadata.uid.as_deref().unwrap_or_default());
-    let on_disk = |volume: &&Volume| matches!(volume.plan, Plan::EmptyDir | Plan::Files(_));
+    let on_disk = |volume: &&Volume| {
+        matches!(volume.plan, Plan::EmptyDir | Plan::Files(_) | Plan::FilesAndTokens { .. })
+    };
     let mut limits = Vec::new();
     for volume in spec.volumes.iter().flatten() {
         let Some(size) = volume.empty_dir.as_ref().and_then(|empty| empty.size_limit.as_ref()) else {

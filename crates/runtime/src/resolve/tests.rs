@@ -37,6 +37,7 @@ impl World {
             pod_pids_max: Some(4096),
             has_ranges: false,
             oci_runtime: None,
+            api: Some("127.0.0.1:7443".parse().unwrap()),
         };
         World { snapshot: Snapshot::default(), facts }
     }
@@ -178,7 +179,7 @@ fn all_that_is_wrong_is_told_at_once() {
     spec.volumes = serde_json::from_value(json!([
         { "name": "m", "configMap": { "name": "none" } },
         { "name": "n", "nfs": { "path": "/", "server": "s" } },
-        { "name": "t", "projected": { "sources": [{ "serviceAccountToken": { "path": "token" } }] } },
+        { "name": "t", "projected": { "sources": [{ "clusterTrustBundle": { "path": "bundle" } }] } },
         { "name": "h", "hostPath": { "path": "/", "type": "Nonsense" } },
         { "name": "p", "emptyDir": { "medium": "HugePages-2Mi" } },
     ]))
@@ -190,7 +191,7 @@ fn all_that_is_wrong_is_told_at_once() {
     let expected = [
         volume("m", "configmap \"none\" not found"),
         volume("n", "this node has no volumes of its type"),
-        volume("t", "this node issues no service account tokens"),
+        volume("t", "this node has no projected volumes of its source's type"),
         volume("h", "hostPath type \"Nonsense\" is not known"),
         volume("p", "emptyDir medium \"HugePages-2Mi\": this node has the disk and Memory"),
         Blocked::Container { container: "c".into(), reason: CREATE_ERROR, message: message.into() },

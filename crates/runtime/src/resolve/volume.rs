@@ -15,7 +15,13 @@ use super::{
     payload::{self, FILE_MODE, Source},
     pod_dir, roles,
 };
-use crate::spec::Role;
+use crate::{
+    spec::Role,
+    tokens::{TokenFile, TokenRequest},
+};
+
+/// How long a token is valid whose volume does not say, in seconds (upstream's default).
+const TOKEN_SECONDS: i64 = 3600;
 
 /// How the names of the directories begin that are a pod's own volumes, in its directory.
 pub(crate) const OWN_VOLUME: &str = "volume-";
@@ -59,6 +65,13 @@ pub enum Plan {
     HostPath(HostPathKind),
     /// Files, all of which change at once when they change.
     Files(Vec<FileEntry>),
+    /// The same, and tokens that are still to be asked for: [`crate::tokens`].
+    FilesAndTokens {
+        /// Files.
+        files: Vec<FileEntry>,
+        /// Files with tokens.
+        tokens: Vec<TokenFile>,
+    },
 }
 
 /// What a host path must be: `hostPath.type`.
@@ -127,8 +140,38 @@ fn plan(inputs: &Inputs<'_>, volume: &api::Volume, gid: Option<u32>) -> Result<V
         let read_only = read_only || wanted.and_then(|wanted| wanted.read_only) == Some(true);
         return Ok(Volume { gid, ..planned(source, read_only, plan) });
     }
-    let files = files(inputs, volume)?;
-    Ok(planned(own, true, Plan::Files(payload::combine(files)?)))
+    let files = payload::combine(files(inputs, volume)?)?;
+    let tokens: Vec<TokenFile> = tokens(inputs, volume).collect();
+    if let Some(token) = tokens.iter().find(|token| !payload::is_valid_path(&token.path)) {
+        return Err(format!("invalid path: {:?}", token.path));
+    }
+    let plan = if tokens.is_empty() { Plan::Files(files) } else { Plan::FilesAndTokens { files, tokens } };
+    Ok(planned(own, true, plan))
+}
+
+/// The tokens of a projected volume.
+fn tokens<'a>(inputs: &'a Inputs<'_>, volume: &'a api::Volume) -> impl Iterator<Item = TokenFile> + 'a {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let metadata = &inputs.pod.metadata;
+    let account = inputs.pod.spec.as_ref().and_then(|spec| spec.service_account_name.clone());
+    volume.projected.iter().flat_map(move |projected| {
+        let mode = payload::mode(projected.default_mode.unwrap_or(FILE_MODE));
+        let account = account.clone().unwrap_or_default();
+        let sources =
+            projected.sources.iter().flatten().filter_map(|source| source.service_account_token.as_ref());
+        sources.map(move |wanted| TokenFile {
+            path: wanted.path.clone(),
+            mode,
+            request: TokenRequest {
+                namespace: text(&metadata.namespace),
+                pod: text(&metadata.name),
+                pod_uid: text(&metadata.uid),
+                account: account.clone(),
+                audience: wanted.audience.clone().filter(|audience| !audience.is_empty()),
+                seconds: wanted.expiration_seconds.unwrap_or(TOKEN_SECONDS),
+            },
+        })
+    })
 }
 
 fn empty_dir(inputs: &Inputs<'_>, empty: &EmptyDirVolumeSource) -> Result<Plan, String> {
@@ -289,7 +332,8 @@ fn projected(inputs: &Inputs<'_>, source: &VolumeProjection, mode: u32) -> Resul
         return payload::downward(inputs, wanted.items.as_deref().unwrap_or_default(), mode);
     }
     if source.service_account_token.is_some() {
-        return Err("this node issues no service account tokens".to_owned());
+        // It is none of what is stored.
+        return Ok(Vec::new());
     }
     Err("this node has no projected volumes of its source's type".to_owned())
 }

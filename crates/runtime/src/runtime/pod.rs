@@ -27,7 +27,7 @@ use crate::{
     spec,
     state::State,
     status::{self, Observed},
-    volumes,
+    tokens, volumes,
 };
 
 /// What remains of a pod after a look.
@@ -170,7 +170,7 @@ impl Pod {
                         attachment: None,
                         start_time,
                     };
-                    refresh_volumes(inputs, site.now);
+                    refresh_volumes(inputs, site);
                     self.follow_images(site, inputs);
                 }
             }
@@ -420,7 +420,8 @@ impl Pod {
         let Resolved { spec, volumes } = resolved;
         directory::make(site.dir).map_err(failed)?;
         for volume in &volumes {
-            volumes::make(volume, site.now)
+            tokens::fill(volume, site.shared.tokens.as_ref(), site.now)
+                .and_then(|volume| volumes::make(&volume, site.now))
                 .map_err(|message| Blocked::Volume { volume: volume.name.clone(), message })?;
         }
         if site.shared.network.publish(site.uid, &spec).map_err(|why| resolve::sandbox_failed(&why))? {
@@ -478,9 +479,10 @@ fn start_shim(site: Site<'_>, stop: Option<i64>) -> Result<Link, Blocked> {
 }
 
 /// Brings files that are made of API objects up to date.
-fn refresh_volumes(inputs: Inputs<'_>, now: Timestamp) {
+fn refresh_volumes(inputs: Inputs<'_>, site: Site<'_>) {
     for volume in resolve::volumes(inputs) {
-        if let Err(error) = volumes::refresh(&volume, now) {
+        let filled = tokens::fill(&volume, site.shared.tokens.as_ref(), site.now);
+        if let Err(error) = filled.and_then(|volume| volumes::refresh(&volume, site.now)) {
             tracing::warn!(volume = %volume.source.display(), error, "cannot bring a volume up to date");
         }
     }

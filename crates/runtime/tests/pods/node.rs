@@ -65,6 +65,7 @@ pub fn config(dir: &Path) -> Config {
         pod_pids_max: Some(200),
         disk_threshold: None,
         oci_runtime: None,
+        tokens: None,
         clock: Arc::new(WallClock),
     }
 }

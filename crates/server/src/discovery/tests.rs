@@ -20,8 +20,11 @@ async fn the_legacy_documents_list_every_resource_and_its_parts() {
         "authentication.k8s.io",
         "authorization.k8s.io",
         "batch",
+        "coordination.k8s.io",
         "metrics.k8s.io",
         "node.k8s.io",
+        "rbac.authorization.k8s.io",
+        "scheduling.k8s.io",
         "storage.k8s.io",
     ];
     assert_eq!(names, expected);
@@ -75,7 +78,7 @@ async fn the_aggregated_documents_have_the_shape_clients_expect() {
     let core = body(discovery.core(DiscoveryForm::V2Beta1, &HeaderMap::new())).await;
     assert_eq!(core["apiVersion"], "apidiscovery.k8s.io/v2beta1");
     assert_eq!(core["items"][0]["metadata"], json!({}));
-    let access = &document["items"][1]["versions"][0]["resources"][0];
+    let access = &document["items"][1]["versions"][0]["resources"][1];
     assert_eq!(
         (&access["resource"], &access["verbs"]),
         (&json!("selfsubjectaccessreviews"), &json!(["create"]))

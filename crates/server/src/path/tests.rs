@@ -18,6 +18,12 @@ fn resources_are_found_in_their_group_and_scope() {
     assert_eq!(parse("/apis/batch/v1/namespaces/a/jobs"), collection(Kind::Job, Some("a")));
     assert_eq!(parse("/apis/batch/v1/jobs/"), collection(Kind::Job, None));
     assert_eq!(parse("/api/v1/nodes/n"), object(Kind::Node, "", "n", Part::Whole));
+    assert_eq!(parse("/api/v1/namespaces/a/pods/p/eviction"), object(Kind::Pod, "a", "p", Part::Eviction));
+    assert_eq!(
+        parse("/apis/authorization.k8s.io/v1/namespaces/a/localsubjectaccessreviews"),
+        Ok(Target::Review(Review::LocalSubject("a".to_owned())))
+    );
+    assert_eq!(parse("/apis/authorization.k8s.io/v1/localsubjectaccessreviews"), Err(Unknown::Resource));
     assert_eq!(
         parse("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"),
         Ok(Target::Review(Review::Access))
@@ -43,11 +49,11 @@ fn segments_are_decoded() {
 fn unknown_things_in_the_api_differ_from_unknown_pages() {
     for path in [
         "/api/v2",
-        "/api/v1/services",
+        "/api/v1/endpoints",
         "/api/v1/namespaces/a/nodes",
         "/api/v1/namespaces//pods",
         "/api/v1/pods/p",
-        "/api/v1/namespaces/a/pods/p/eviction",
+        "/api/v1/namespaces/a/pods/p/binding",
         "/api/v1/namespaces/a/configmaps/c/status",
         "/apis/batch/v1beta1/cronjobs",
         "/apis/apps/v1/deployments",

@@ -8,14 +8,15 @@ use cronlet_object::{
     admit::{self, Context, Subresource},
     document::decode_typed,
     managed::{self, Applied, Apply},
+    policy, rbac,
 };
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::{create::check_namespace, existing, write};
 use crate::{
-    api::Shared, body, discovery::group_version_text, limits::RACE_TRIES_MAX, negotiate, path::Part,
-    query::WriteOptions, render::Renderer, reply, router::Call,
+    api::Shared, authn::User, authz, body, discovery::group_version_text, limits::RACE_TRIES_MAX, negotiate,
+    path::Part, query::WriteOptions, render::Renderer, reply, router::Call,
 };
 
 /// What the body of a server-side apply is said to be. It may be JSON, too.
@@ -37,7 +38,7 @@ pub(super) async fn apply(api: &Shared, call: Call, key: Key, part: Part) -> Res
     let races = [ApiError::conflict(key.kind, &key.name), ApiError::already_exists(key.kind, &key.name)];
     loop {
         tries_left -= 1;
-        match once(api, &key, &config, part, &options).await {
+        match once(api, (&key, part), &config, &options, &call.user).await {
             Err(error) if tries_left > 0 && races.contains(&error) => {}
             done => {
                 let Done { code, object, warnings: more } = done?;
@@ -59,10 +60,10 @@ struct Done {
 
 async fn once(
     api: &Shared,
-    key: &Key,
+    (key, part): (&Key, Part),
     config: &Value,
-    part: Part,
     options: &WriteOptions,
+    user: &User,
 ) -> Result<Done, ApiError> {
     let how = Apply {
         manager: &options.field_manager,
@@ -72,22 +73,26 @@ async fn once(
     };
     let live = match existing(api, key) {
         Ok(live) => live,
-        Err(_) if how.part == Subresource::Main => return create(api, key, config, how, options).await,
+        Err(_) if how.part == Subresource::Main => {
+            // To apply what is not there is to create it, which is another right.
+            authz::permit_create(api, user, key)?;
+            return create(api, (key, config), how, options, user).await;
+        }
         Err(missing) => return Err(missing),
     };
     let Applied { value, owners } = managed::apply(Some(&live), config.clone(), key.kind, how)?;
     let typed = decoded(key, &value)?;
     let updated = admit::update(&live, typed, how.part, &mut Context { now: how.now, ids: &mut api.ids() })?;
-    let outcome = write(api, &live, managed::record_applied(&live, updated, owners), options).await?;
+    let outcome = write(api, &live, managed::record_applied(&live, updated, owners), options, user).await?;
     Ok(Done { code: StatusCode::OK, object: outcome.object, warnings: outcome.warnings })
 }
 
 async fn create(
     api: &Shared,
-    key: &Key,
-    config: &Value,
+    (key, config): (&Key, &Value),
     how: Apply<'_>,
     options: &WriteOptions,
+    user: &User,
 ) -> Result<Done, ApiError> {
     if let Some(uid) = config.pointer("/metadata/uid").and_then(Value::as_str) {
         let why = format!(
@@ -97,8 +102,11 @@ async fn create(
     }
     let Applied { value, owners } = managed::apply(None, config.clone(), key.kind, how)?;
     let typed = decoded(key, &value)?;
-    check_namespace(&api.store.snapshot(), &typed)?;
-    let admitted = admit::create(typed, &mut Context { now: how.now, ids: &mut api.ids() })?;
+    let snapshot = api.store.snapshot();
+    check_namespace(&snapshot, &typed)?;
+    rbac::check_escalation(&snapshot, user.asker(), None, &typed)?;
+    let mut context = Context { now: how.now, ids: &mut api.ids() };
+    let admitted = policy::create(&snapshot, typed, &mut context)?;
     let admitted = managed::record_created(admitted, owners);
     let warnings = admitted.warnings;
     let object = if options.dry_run {

@@ -4,6 +4,7 @@ use axum::response::Response;
 use cronlet_object::{
     ApiError, Key, Kind, Snapshot, Transaction, Typed, Write,
     admit::{self, Context},
+    policy, rbac,
 };
 use http::StatusCode;
 
@@ -28,14 +29,17 @@ pub(crate) async fn create(
     let received = Body::receive(&call.headers, call.body).await?.object(kind, options.field_validation)?;
     let (mut object, mut warnings) = (received.object, received.warnings);
     admit::enter_namespace(&mut object, namespace.as_deref().unwrap_or_default())?;
-    check_namespace(&api.store.snapshot(), &object)?;
+    let snapshot = api.store.snapshot();
+    check_namespace(&snapshot, &object)?;
+    rbac::check_escalation(&snapshot, call.user.asker(), None, &object)?;
 
     let named = object.metadata().name.as_ref().is_some_and(|name| !name.is_empty());
     let mut tries_left = if named { 1 } else { GENERATED_NAME_TRIES_MAX };
     let mut ids = api.ids();
     loop {
         tries_left -= 1;
-        let admitted = admit::create(object.clone(), &mut Context { now: api.now(), ids: &mut ids })?;
+        let mut context = Context { now: api.now(), ids: &mut ids };
+        let admitted = policy::create(&snapshot, object.clone(), &mut context)?;
         let key = admitted.draft.key().clone();
         let taken = ApiError::already_exists(kind, &key.name);
         let created = if options.dry_run {

@@ -6,6 +6,7 @@ use axum::response::Response;
 use cronlet_object::{
     ApiError, Key, Kind, Object, Transaction, Write,
     deletion::{self, Deletion},
+    policy,
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use http::StatusCode;
@@ -26,7 +27,7 @@ use crate::{
 };
 
 /// What a deletion did.
-enum Deleted {
+pub(super) enum Deleted {
     /// The object is gone. This was its last state.
     Gone(Arc<Object>),
     /// The object lingers until something else is done; this is its state now.
@@ -84,13 +85,14 @@ pub(crate) async fn delete_collection(
     Ok(response)
 }
 
-async fn remove(api: &Shared, key: &Key, options: &DeleteOptions) -> Result<Deleted, ApiError> {
+pub(super) async fn remove(api: &Shared, key: &Key, options: &DeleteOptions) -> Result<Deleted, ApiError> {
     // The only valid value is `All`.
     let dry_run = options.dry_run.as_ref().is_some_and(|modes| !modes.is_empty());
     let mut tries_left = RACE_TRIES_MAX;
     loop {
         tries_left -= 1;
         let old = existing(api, key)?;
+        policy::check_deletion(&old)?;
         let deletion = deletion::delete(&old, options, api.now())?;
         let write = match deletion {
             Deletion::Unchanged => return Ok(Deleted::Lingering(old)),
@@ -140,6 +142,7 @@ fn answers_with_object(kind: Kind) -> bool {
         Kind::Pod
             | Kind::PersistentVolume
             | Kind::PersistentVolumeClaim
+            | Kind::Service
             | Kind::ServiceAccount
             | Kind::StorageClass
     )

@@ -49,7 +49,7 @@ pub(crate) async fn patch(api: &Shared, call: Call, key: Key, part: Part) -> Res
         let mut context = Context { now: api.now(), ids: &mut api.ids() };
         let updated = admit::update(&old, object, part.subresource(), &mut context)?;
         let updated = managed::record_update(&old, updated, &manager, part.subresource(), api.now());
-        match write(api, &old, updated, &options).await {
+        match write(api, &old, updated, &options, &call.user).await {
             Err(error) if error.reason() == "Conflict" && tries_left > 0 => {}
             outcome => {
                 let Outcome { object, warnings: more } = outcome?;

@@ -36,7 +36,7 @@ pub(crate) async fn update(api: &Shared, call: Call, key: Key, part: Part) -> Re
         let mut context = Context { now: api.now(), ids: &mut api.ids() };
         let updated = admit::update(&old, object.clone(), part.subresource(), &mut context)?;
         let updated = managed::record_update(&old, updated, &manager, part.subresource(), api.now());
-        match write(api, &old, updated, &options).await {
+        match write(api, &old, updated, &options, &call.user).await {
             Err(error) if error.reason() == "Conflict" && tries_left > 0 => {}
             outcome => {
                 let Outcome { object, warnings: more } = outcome?;

@@ -105,7 +105,7 @@ async fn questions_about_oneself_are_answered() {
 async fn what_does_not_exist_is_told_apart() {
     let server = Server::start().await;
     for path in
-        ["/api/v1/services", "/apis/apps/v1/deployments", "/api/v1/namespaces/default/pods/p/eviction"]
+        ["/api/v1/endpoints", "/apis/apps/v1/deployments", "/api/v1/namespaces/default/pods/p/binding"]
     {
         assert_eq!(
             server.get(path).await.refusal(404, "NotFound"),

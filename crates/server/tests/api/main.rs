@@ -1,6 +1,7 @@
 //! The API as clients see it. Most requests go straight to the router of a server over a store in memory; `serve` and
 //! `kubectl` go through TLS on a socket of this machine.
 
+mod access;
 mod apply;
 mod create;
 mod delete;
@@ -16,6 +17,7 @@ mod metrics;
 mod patch;
 mod running;
 mod serve;
+mod tokens;
 mod update;
 mod watch;
 

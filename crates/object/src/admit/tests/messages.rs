@@ -32,7 +32,7 @@ fn first_uid() -> String {
     Ids::seeded(7).uid()
 }
 
-fn refuse_creation(manifest: Value, expected: &str) {
+pub(super) fn refuse_creation(manifest: Value, expected: &str) {
     let label = manifest.to_string();
     assert_refused(&label, try_create(manifest), &first_uid(), expected);
 }
@@ -517,7 +517,7 @@ fn of_runtime_classes() {
 }
 
 /// What a refused change is told.
-fn refuse_change(old: &Object, patch: Value, expected: &str) {
+pub(super) fn refuse_change(old: &Object, patch: Value, expected: &str) {
     let uid = old.meta().uid.to_string();
     let label = patch.to_string();
     assert_refused(&label, try_patch(old, patch, Subresource::Main), &uid, expected);

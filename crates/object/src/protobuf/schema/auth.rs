@@ -116,6 +116,22 @@ pub(super) static TOKEN_REQUEST_SPEC: Fields = Fields(&[
 pub(super) static TOKEN_REQUEST_STATUS: Fields =
     Fields(&[field(1, "token", Text), field(2, "expirationTimestamp", Time)]);
 
+pub(super) static TOKEN_REVIEW: Fields = Fields(&[
+    field(1, "metadata", Message(&meta::OBJECT_META)),
+    field(2, "spec", Message(&TOKEN_REVIEW_SPEC)),
+    field(3, "status", Message(&TOKEN_REVIEW_STATUS)),
+]);
+
+pub(super) static TOKEN_REVIEW_SPEC: Fields =
+    Fields(&[optional(1, "token", Text), list(2, "audiences", Text)]);
+
+pub(super) static TOKEN_REVIEW_STATUS: Fields = Fields(&[
+    optional(1, "authenticated", Bool),
+    field(2, "user", Message(&USER_INFO)),
+    optional(3, "error", Text),
+    list(4, "audiences", Text),
+]);
+
 pub(super) static USER_INFO: Fields = Fields(&[
     optional(1, "username", Text),
     optional(2, "uid", Text),

@@ -64,6 +64,9 @@ pub struct Up {
     /// Where to write the admin kubeconfig [default: DATA_DIR/admin.kubeconfig]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
+    /// Where to tell of every request, as JSON lines; the file is replaced at 64 MiB and the last 4 are kept
+    #[arg(long, value_name = "FILE")]
+    pub audit_log: Option<PathBuf>,
     /// Where pods' logs are kept [default: /var/log as root, else DATA_DIR/log]
     #[arg(long, value_name = "DIR")]
     pub log_root: Option<PathBuf>,

@@ -19,8 +19,8 @@ use cronlet_runtime::{
     tokens::{TokenIssuer, TokenRequest, Tokens as PodTokens},
 };
 use cronlet_server::{
-    Api, Bound, Gauge, LogRequest, Pki, PodAttach, PodConnect, PodConnection, PodExec, PodLogs, Pods,
-    Session, TokenSpec, Tokens, Usage, Used, Version,
+    Api, AuditLog, Bound, Gauge, LogRequest, Pki, PodAttach, PodConnect, PodConnection, PodExec, PodLogs,
+    Pods, Session, TokenSpec, Tokens, Usage, Used, Version,
 };
 use cronlet_store::{DataDir, SqliteDisk, Store};
 use jiff::tz::TimeZone;
@@ -49,6 +49,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Where the admin kubeconfig goes; by default into the data directory.
     pub kubeconfig: Option<PathBuf>,
+    /// Where the API tells of every request, if it is to.
+    pub audit_log: Option<PathBuf>,
     /// What runs pods.
     pub runtime: RuntimeChoice,
     /// What makes the containers of its pods.
@@ -131,6 +133,12 @@ pub async fn start(options: &Options) -> anyhow::Result<Server> {
     };
     let api = Api::new(store.clone(), clock.clone(), fastrand::u64(..), pods, &version());
     api.use_tokens(tokens);
+    if let Some(path) = &options.audit_log {
+        let log = AuditLog::open(path);
+        api.use_audit_log(
+            log.with_context(|| format!("{}: no audit log can be kept there", path.display()))?,
+        );
+    }
     let settings = Settings {
         node_name: runtime.is_some().then_some(host),
         time_zone: TimeZone::system(),

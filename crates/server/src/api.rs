@@ -12,6 +12,7 @@ use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::{
+    audit::AuditLog,
     discovery::Discovery,
     document::Document,
     exec::{PodAttach, PodExec},
@@ -72,6 +73,8 @@ pub(crate) struct Shared {
     pub(crate) version: Document,
     /// Absent where no tokens are issued or taken.
     pub(crate) tokens: OnceLock<Arc<Tokens>>,
+    /// Absent where requests are not told of.
+    pub(crate) audit: OnceLock<AuditLog>,
     snapshots: Mutex<Snapshots>,
     clock: Arc<dyn Clock>,
     seeds: Mutex<fastrand::Rng>,
@@ -106,6 +109,7 @@ impl Api {
             openapi: OpenApi::new(),
             version: Document::new(&version),
             tokens: OnceLock::new(),
+            audit: OnceLock::new(),
             snapshots: Mutex::default(),
             clock,
             seeds: Mutex::new(fastrand::Rng::with_seed(seed)),
@@ -118,6 +122,11 @@ impl Api {
     /// Has the server issue tokens of service accounts, and take them from clients. Once it does, that stays so.
     pub fn use_tokens(&self, tokens: Arc<Tokens>) {
         let _ignored = self.0.tokens.set(tokens);
+    }
+
+    /// Has the server tell of every request. Once it does, that stays so.
+    pub fn use_audit_log(&self, log: AuditLog) {
+        let _ignored = self.0.audit.set(log);
     }
 
     /// Ends every watch and followed log, and has `/readyz` fail: the server is about to stop.

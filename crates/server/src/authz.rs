@@ -36,15 +36,28 @@ pub(crate) fn check(
     if user.asker().may_do_everything() {
         return Ok(());
     }
+    with_action(method, path, query, |action| check_action(api, user, &action))
+}
+
+/// What a request asks for, by its path alone.
+pub(crate) fn with_action<T>(
+    method: &Method,
+    path: &str,
+    query: &Query,
+    use_it: impl FnOnce(Action<'_>) -> T,
+) -> T {
     let segments: Vec<Cow<'_, str>> = path
         .trim_matches('/')
         .split('/')
         .map(|segment| percent_decode_str(segment).decode_utf8_lossy())
         .collect();
     let selected = name_of_selector(query);
-    let action = action_of(&segments, method, path, query, &selected);
-    permit(api, user, &action)?;
-    match action {
+    use_it(action_of(&segments, method, path, query, &selected))
+}
+
+fn check_action(api: &Shared, user: &User, action: &Action<'_>) -> Result<(), ApiError> {
+    permit(api, user, action)?;
+    match *action {
         Action::Resource(action) if action.verb == "get" && ENTRANCES.contains(&action.subresource) => {
             permit(api, user, &Action::Resource(ResourceAction { verb: "create", ..action }))
         }

@@ -5,6 +5,7 @@
 //! for what may be written are `cronlet-object`'s. Which paths, parameters and media types there are: `docs/api.md`.
 
 mod api;
+mod audit;
 mod authn;
 mod authz;
 mod body;
@@ -35,6 +36,7 @@ mod upgrade;
 mod verb;
 
 pub use api::{Api, Pods, Version};
+pub use audit::AuditLog;
 pub use authn::{Identity, User};
 pub use exec::{AttachRequest, ExecRequest, PodAttach, PodExec, Session};
 pub use kubeconfig::kubeconfig;

@@ -68,6 +68,13 @@ pub const TOKEN_SECONDS_MIN: i64 = 600;
 /// Longest time that a token may be asked for, in seconds (upstream's bound).
 pub const TOKEN_SECONDS_MAX: i64 = 1 << 32;
 
+/// How large the audit log grows before a new file is begun, in bytes.
+pub const AUDIT_FILE_BYTES_MAX: u64 = 64 << 20;
+/// How many full files of the audit log are kept.
+pub const AUDIT_FILES_MAX: usize = 4;
+/// Audit events that wait to be written. One more is lost, which the node's log says.
+pub const AUDIT_EVENTS_MAX: usize = 4_096;
+
 const _: () = assert!(CONNECTIONS_MAX >= REQUESTS_IN_FLIGHT_MAX);
 const _: () = assert!(WATCH_SECONDS_DEFAULT.end <= WATCH_SECONDS_MAX);
 

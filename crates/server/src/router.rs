@@ -11,10 +11,11 @@ use axum::{
 };
 use cronlet_object::{ApiError, Key, Kind};
 use futures_util::FutureExt as _;
-use http::{HeaderMap, Method, StatusCode, header, request::Parts};
+use http::{Extensions, HeaderMap, Method, StatusCode, header, request::Parts};
 
 use crate::{
     api::{Api, Shared},
+    audit::Asked,
     authn::{Identity, User},
     authz, body, exec, log, negotiate,
     path::{self, Part, Target, Unknown},
@@ -82,6 +83,7 @@ fn health(request: &Request, checks: &[(&str, bool)]) -> Response {
 
 async fn handle(State(api): State<Api>, request: Request) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let asked = api.shared().audit.get().map(|log| (log, Asked::new(api.shared(), &request)));
     // A defect in one answer must not take the connection's other requests with it.
     let answer = AssertUnwindSafe(answer(api.shared(), request)).catch_unwind().await;
     let answer = answer.unwrap_or_else(|_panic| {
@@ -89,6 +91,10 @@ async fn handle(State(api): State<Api>, request: Request) -> Response {
             "Internal error occurred: the server failed while handling the request; its log has the cause";
         Err(ApiError::internal(why))
     });
+    if let Some((log, asked)) = asked {
+        let code = answer.as_ref().map_or_else(ApiError::code, |response| response.status().as_u16());
+        asked.answered(api.shared(), log, code);
+    }
     match answer {
         Ok(response) => {
             tracing::debug!(%method, path, code = response.status().as_u16(), "answered");
@@ -108,11 +114,11 @@ async fn handle(State(api): State<Api>, request: Request) -> Response {
 }
 
 /// Who has sent a request: by certificate, else by token.
-fn sender(api: &Shared, parts: &Parts) -> Option<Arc<User>> {
-    if let Some(Identity::User(user)) = parts.extensions.get::<Identity>() {
+pub(crate) fn sender(api: &Shared, headers: &HeaderMap, extensions: &Extensions) -> Option<Arc<User>> {
+    if let Some(Identity::User(user)) = extensions.get::<Identity>() {
         return Some(user.clone());
     }
-    let header = parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let header = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = header.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return None;
@@ -129,7 +135,7 @@ fn sender(api: &Shared, parts: &Parts) -> Option<Arc<User>> {
 
 async fn answer(api: &Arc<Shared>, request: Request) -> Result<Response, ApiError> {
     let (mut parts, body) = request.into_parts();
-    let user = sender(api, &parts).ok_or_else(ApiError::unauthorized)?;
+    let user = sender(api, &parts.headers, &parts.extensions).ok_or_else(ApiError::unauthorized)?;
     let user = authz::acting_as(api, user, &parts.headers)?;
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     authz::check(api, &user, &parts.method, parts.uri.path(), &query)?;

@@ -21,6 +21,7 @@ use tower_service::Service as _;
 
 use crate::{
     api::Api,
+    audit::Peer,
     authn::Identity,
     limits::{
         ACCEPT_RETRY_INTERVAL, CONNECTION_PING_INTERVAL, CONNECTION_PING_TIME_MAX, CONNECTION_STREAMS_MAX,
@@ -55,8 +56,8 @@ pub async fn serve(
             accepted = accepted => accepted,
         };
         match accepted {
-            Ok((socket, _)) => {
-                let connection = acceptor.clone().connection(socket, closing.clone());
+            Ok((socket, peer)) => {
+                let connection = acceptor.clone().connection(socket, Peer(peer), closing.clone());
                 connections.spawn(async move {
                     connection.await;
                     drop(place);
@@ -106,7 +107,7 @@ fn http() -> auto::Builder<TokioExecutor> {
 
 impl Acceptor {
     /// Serves one connection to its end.
-    async fn connection(self, socket: TcpStream, mut closing: watch::Receiver<bool>) {
+    async fn connection(self, socket: TcpStream, peer: Peer, mut closing: watch::Receiver<bool>) {
         // Answers are small and awaited: they should not wait for more to send.
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY cannot be set");
@@ -126,6 +127,7 @@ impl Acceptor {
         let router = self.router;
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(identity.clone());
+            request.extensions_mut().insert(peer);
             router.clone().call(request.map(Body::new))
         });
         let mut connection = pin!(self.http.serve_connection_with_upgrades(TokioIo::new(stream), service));

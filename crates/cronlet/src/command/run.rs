@@ -182,6 +182,7 @@ async fn node_for(arguments: &Run) -> anyhow::Result<(Client, Option<(Server, Te
         log_root: directory.path().join("log"),
         listen: ([127, 0, 0, 1], 0).into(),
         kubeconfig: None,
+        audit_log: None,
         runtime: arguments.runtime,
         oci: arguments.oci.clone(),
         network: NetworkConfig::default(),

@@ -46,6 +46,7 @@ pub fn run(up: &Up) -> anyhow::Result<ExitCode> {
         data_dir,
         listen: up.listen,
         kubeconfig: up.kubeconfig.clone(),
+        audit_log: up.audit_log.clone(),
         runtime: up.runtime,
         oci: up.oci.clone(),
         network: NetworkConfig { default: up.pod_network.into(), subnet: up.pod_cidr },

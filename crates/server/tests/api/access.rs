@@ -1,7 +1,7 @@
 //! Who may do what: roles and bindings of people who are not administrators, as the API holds them to it.
 
 use axum::body::Body;
-use cronlet_server::Identity;
+use cronlet_server::{AuditLog, Identity};
 use http::{Method, Request, header};
 use serde_json::{Value, json};
 
@@ -295,4 +295,35 @@ async fn services_and_leases_are_kept() {
     server.put(&format!("{leases}/l"), &stored).await.expect(200);
     // Two that were made from one state: the second comes too late.
     server.put(&format!("{leases}/l"), &stored).await.refusal(409, "Conflict");
+}
+
+#[tokio::test]
+async fn every_request_is_told_of() {
+    let server = Server::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("audit.log");
+    server.api.use_audit_log(AuditLog::open(&path).unwrap());
+    server.post(CONFIG_MAPS, &config_map("secretive", "do not tell")).await.expect(201);
+    get(&server, &format!("{PODS}/p/log")).await.expect(403);
+    // The lines are another thread's to write.
+    let told = loop {
+        let text = std::fs::read_to_string(&path).unwrap();
+        if text.lines().count() == 2 && text.ends_with('\n') {
+            break text;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert!(!told.contains("do not tell"));
+    let lines: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["kind"], &lines[0]["apiVersion"]), (&json!("Event"), &json!("audit.k8s.io/v1")));
+    assert_eq!((&lines[0]["verb"], &lines[0]["responseStatus"]["code"]), (&json!("create"), &json!(201)));
+    assert_eq!(lines[0]["user"]["username"], "kubernetes-admin");
+    assert_eq!(lines[0]["objectRef"], json!({"resource": "configmaps", "namespace": "default"}));
+    assert_eq!(lines[0]["requestReceivedTimestamp"], "2026-11-23T02:00:00.000000Z");
+    assert_eq!(
+        lines[1]["objectRef"],
+        json!({"resource": "pods", "namespace": "default", "name": "p", "subresource": "log"})
+    );
+    assert_eq!(lines[1]["annotations"], json!({"authorization.k8s.io/decision": "forbid"}));
+    assert_ne!(lines[0]["auditID"], lines[1]["auditID"]);
 }

@@ -89,6 +89,8 @@ impl Tracer {
     /// Sends the spans that have ended; those that cannot be sent are kept for the next time. At most [`SPANS_MAX`] are
     /// kept, the oldest ones.
     ///
+    /// Cancel safe: spans on their way when this is dropped are kept, and may arrive twice.
+    ///
     /// # Errors
     /// If the collector does not take them within 10 s.
     pub async fn flush(&self) -> io::Result<()> {
@@ -97,17 +99,13 @@ impl Tracer {
         if spans.is_empty() {
             return Ok(());
         }
+        let mut unsent = Unsent { shared, spans };
         let Configuration { address, target, headers, resource } = &shared.configuration;
-        let body = json::request(resource, &spans);
+        let body = json::request(resource, &unsent.spans);
         let headers = format!("Content-Type: application/json\r\n{headers}");
-        let sent = http::send(address, &format!("POST {target}"), &headers, &body).await;
-        if sent.is_err() {
-            let mut ended = sync::lock(&shared.ended);
-            let later = std::mem::replace(&mut *ended, spans);
-            ended.extend(later);
-            ended.truncate(SPANS_MAX);
-        }
-        sent
+        http::send(address, &format!("POST {target}"), &headers, &body).await?;
+        unsent.spans.clear();
+        Ok(())
     }
 
     fn keep(&self, span: Ended) {
@@ -121,6 +119,24 @@ impl Tracer {
 
     fn is_on(&self) -> bool {
         self.shared.is_some()
+    }
+}
+
+/// Spans on their way, which go back if they do not arrive.
+struct Unsent<'a> {
+    shared: &'a Shared,
+    spans: Vec<Ended>,
+}
+
+impl Drop for Unsent<'_> {
+    fn drop(&mut self) {
+        if self.spans.is_empty() {
+            return;
+        }
+        let mut ended = sync::lock(&self.shared.ended);
+        let later = std::mem::replace(&mut *ended, std::mem::take(&mut self.spans));
+        ended.extend(later);
+        ended.truncate(SPANS_MAX);
     }
 }
 

@@ -90,7 +90,7 @@ fn every_public_item_is_shown_in_an_example() {
 }
 
 /// What is public in a file: whole signatures, variants, fields that others see, and what traits are implemented.
-fn public(text: &str) -> Vec<String> {
+fn public(text: &str, types: &BTreeSet<String>) -> Vec<String> {
     let mut found = Vec::new();
     let mut lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
     // The types and traits that lines stand in, each with its indentation and whether all in it is public.
@@ -115,7 +115,8 @@ fn public(text: &str) -> Vec<String> {
             within.pop();
         }
         let all_is_public = within.last().is_some_and(|(outer, all)| *all && indent == outer + 4);
-        if !(all_is_public || words.starts_with("pub ") || words.starts_with("impl")) {
+        let is_impl = words.starts_with("impl");
+        if !(all_is_public || words.starts_with("pub ") || is_impl) {
             continue;
         }
         let mut whole = line.to_owned();
@@ -127,12 +128,22 @@ fn public(text: &str) -> Vec<String> {
             let fields = all_is_public && !words.contains("fn ");
             within.push((indent, fields || words.starts_with("pub enum") || words.starts_with("pub trait")));
         }
+        // What types of its own can do is nobody else's business.
+        if is_impl && !whole.split(|c| !is_word(c)).any(|word| types.contains(word)) {
+            continue;
+        }
         let counts = |said: &&&str| said.contains("derive(") || said.contains("non_exhaustive");
         found.extend(attributes.iter().filter(counts).map(|said| (*said).to_owned()));
         found.push(whole.trim_end_matches(['{', ';', ',', ' ']).replace("( ", "(").replace(", )", ")"));
     }
-    // Traits of types that others do not see are nobody's business.
-    if found.iter().any(|line| line.trim_start().starts_with("pub ")) { found } else { Vec::new() }
+    found
+}
+
+/// The types and traits that others see.
+fn types(sources: &[(String, String)]) -> BTreeSet<String> {
+    let lines = sources.iter().flat_map(|(_, text)| text.lines());
+    let names = lines.filter(|line| !line.contains(" fn ")).filter_map(declared);
+    names.filter(|(name, constant)| !name.is_empty() && !constant).map(|(name, _)| name.to_owned()).collect()
 }
 
 /// Whether a signature, a variant or a field has come to its end.
@@ -153,8 +164,10 @@ fn what_is_public_is_what_is_listed() {
         "# What cronlet-sdk promises, by file. Whoever changes or takes away a line breaks programs that use it: raise the\n\
          # version (0.x: the minor one), and say so in CHANGELOG.md. Lines that are added need neither.\n",
     );
-    for (file, text) in sources() {
-        let public = public(&text);
+    let sources = sources();
+    let types = types(&sources);
+    for (file, text) in &sources {
+        let public = public(text, &types);
         if !public.is_empty() {
             listing.push_str(&format!("\n{file}\n    {}\n", public.join("\n    ")));
         }
@@ -184,7 +197,7 @@ fn signatures_are_read_whole() {
     let text = "//! A module.\n\n/// Says.\n#[derive(Debug)]\n#[non_exhaustive]\npub enum A {\n    /// One.\n    One,\n    Two {\n        /// Why.\n        \
                 why: u8,\n    },\n}\n\nimpl A {\n    pub fn long<T>(\n        &self,\n        t: T,\n    ) -> u8\n    where\n        \
                 T: Copy,\n    {\n        let x = 1;\n        x\n    }\n\n    fn hidden(&self) {}\n}\n\npub struct S {\n    pub a: u8,\n    \
-                b: u8,\n}\n\nimpl Drop for S {\n    fn drop(&mut self) {}\n}\n\npub(crate) fn own() {}\npub const N: u8 = 3;\n";
+                b: u8,\n}\n\nimpl Drop for S {\n    fn drop(&mut self) {}\n}\n\nimpl Drop for Own {\n    fn drop(&mut self) {}\n}\n\npub(crate) fn own() {}\npub const N: u8 = 3;\n";
     let expected = [
         "#[derive(Debug)]",
         "#[non_exhaustive]",
@@ -199,5 +212,6 @@ fn signatures_are_read_whole() {
         "impl Drop for S",
         "pub const N: u8 = 3",
     ];
-    assert_eq!(public(text), expected);
+    let types = types(&[(String::new(), text.to_owned())]);
+    assert_eq!(public(text, &types), expected);
 }

@@ -48,17 +48,8 @@ async fn an_attempt_that_takes_too_long_is_ended_with_all_it_started() -> std::i
     let once = RetryLimits { max_attempts: 1, ..RetryLimits::default() };
     let script = format!("trap '' TERM; sleep 1000 & trap - TERM; echo $! > {}; wait", file.display());
     assert_eq!(ended(shell(&script).timeout(ms(300)).limits(once)).await, (TIMED_OUT_CODE, 1));
-    let stat = format!("/proc/{}/stat", std::fs::read_to_string(&file)?.trim());
-    // Signals are on their way for a moment.
-    for _ in 0..1000 {
-        let Ok(text) = std::fs::read_to_string(&stat) else { return Ok(()) };
-        let state = text.rsplit(')').next().unwrap_or_default().trim().chars().next();
-        if matches!(state, Some('Z' | 'X')) {
-            return Ok(());
-        }
-        after(ms(10)).await;
-    }
-    panic!("still there: {stat}");
+    assert!(is_gone(&file).await?);
+    Ok(())
 }
 
 #[tokio::test]
@@ -136,4 +127,40 @@ async fn each_attempt_that_is_followed_by_another_is_told() {
     let told: Vec<_> =
         told.lock().unwrap().iter().map(|retry| (retry.attempt, retry.code, retry.wait)).collect();
     assert_eq!(told, [(1, 1, ms(1)), (2, 2, ms(1))]);
+}
+
+#[tokio::test]
+async fn dropping_the_future_kills_the_command() -> std::io::Result<()> {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("pid");
+    let exec = shell(&format!("echo $$ > {}; exec sleep 600", file.display()));
+    let context = Context::background();
+    {
+        let mut run = std::pin::pin!(exec.run(&context));
+        for _ in 0..1000 {
+            tokio::select! {
+                _ = &mut run => break,
+                _ = after(ms(10)) => {}
+            }
+            if std::fs::read_to_string(&file).is_ok_and(|text| text.ends_with('\n')) {
+                break;
+            }
+        }
+    }
+    assert!(is_gone(&file).await?);
+    Ok(())
+}
+
+/// Whether the process whose number is in a file has ended or ends soon: signals are on their way for a moment.
+async fn is_gone(file: &std::path::Path) -> std::io::Result<bool> {
+    let stat = format!("/proc/{}/stat", std::fs::read_to_string(file)?.trim());
+    for _ in 0..1000 {
+        let Ok(text) = std::fs::read_to_string(&stat) else { return Ok(true) };
+        let state = text.rsplit(')').next().unwrap_or_default().trim().chars().next();
+        if matches!(state, Some('Z' | 'X')) {
+            return Ok(true);
+        }
+        after(ms(10)).await;
+    }
+    Ok(false)
 }

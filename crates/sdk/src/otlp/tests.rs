@@ -129,6 +129,21 @@ async fn what_a_collector_does_not_take_is_sent_again() -> io::Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn a_flush_that_is_dropped_keeps_its_spans() -> io::Result<()> {
+    let (listener, url) = listen().await?;
+    let tracer = tracer(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &url)]);
+    drop(tracer.span("first", None));
+    tokio::select! {
+        _ = tracer.flush() => panic!("nobody has answered"),
+        accepted = listener.accept() => drop(accepted?),
+    }
+    let (sent, collected) = tokio::join!(tracer.flush(), collect(&listener, "200 OK"));
+    sent?;
+    assert_eq!(collected?.1["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["name"], "first");
+    Ok(())
+}
+
 #[test]
 fn there_is_a_bound_on_what_waits_and_on_what_is_said() {
     let tracer = tracer(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")]);
@@ -190,6 +205,7 @@ fn headers_cannot_begin_others_and_are_told_to_nobody() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn whatever_is_said_is_json(name in any::<String>(), value in any::<String>()) {
         let body = json::request(&[(name.clone(), value.clone())], &[]);

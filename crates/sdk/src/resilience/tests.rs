@@ -1,5 +1,6 @@
 mod adaptive;
 mod breaker;
+mod drops;
 mod guards;
 mod models;
 mod policy;

@@ -163,6 +163,19 @@ async fn a_stop_without_patience_cancels_and_then_drops() -> Result<(), JobError
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stop_that_nobody_waits_for_any_more_is_still_a_stop() -> Result<(), JobError> {
+    let scheduler = at_nine();
+    let (job, log) = logging(minutely("job"), secs(30));
+    scheduler.add(job)?;
+    after(secs(61)).await;
+    assert!(tokio::time::timeout(secs(1), scheduler.stop()).await.is_err());
+    after(secs(600)).await;
+    assert_eq!(lines(&log), ["09:01 began", "09:01 ended"], "the run goes on, and no other begins");
+    assert_eq!(scheduler.stop().await["job"].succeeded, 1);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_run_can_be_asked_for() -> Result<(), JobError> {
     let scheduler = at_nine();
     let (job, log) = logging(minutely("job"), secs(1));

@@ -220,6 +220,7 @@ fn follow(
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn a_breaker_that_is_handed_over_at_each_step_does_as_one_that_is_not(steps in steps(), time in any::<bool>()) {
         let window = if time { Window::Time(secs(100)) } else { Window::Count(6) };

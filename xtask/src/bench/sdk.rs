@@ -1,5 +1,7 @@
 //! What timers and guards of the SDK cost, beside the crates that do the same.
 
+mod tower;
+
 use std::{
     fs,
     future::{Future, poll_fn},
@@ -16,7 +18,7 @@ use cronlet_sdk::{
         AdaptiveLimiter, Backoff, BreakerConfig, Bulkhead, CircuitBreaker, Failure, Gcra, Gradient2, Policy,
         RateLimiter, Retry, Timeout,
     },
-    time::Timer,
+    time::{Ticker, Timer},
 };
 use tokio::{
     runtime::Runtime,
@@ -35,6 +37,9 @@ const FIRING_SPREAD_MS: u64 = 2_000;
 /// Calls of a guard in one round.
 const CALLS: u32 = 200_000;
 const ROUNDS: usize = 5;
+/// A ticker's period, and for how many of them it ticks: a minute.
+const DRIFT_PERIOD: Duration = Duration::from_millis(10);
+const DRIFT_TICKS: u32 = 6_000;
 const POLICY_TARGET: &str = "≤ 150";
 const STACK_TARGET: &str = "≤ 1000";
 
@@ -49,6 +54,8 @@ pub fn measure() -> anyhow::Result<Vec<Row>> {
     let single = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     rows.extend(guards(&single));
     rows.extend(peers(&single));
+    rows.extend(tower::measure(&single)?);
+    rows.extend(single.block_on(drift()));
     Ok(rows)
 }
 
@@ -201,6 +208,31 @@ where
         late.extend(task.await.ok());
     }
     late
+}
+
+/// How far the last tick of many is from where it should be, of a ticker and of tokio's beside it.
+async fn drift() -> Vec<Row> {
+    let (mut ours, mut tokio) = (Ticker::new(DRIFT_PERIOD), tokio::time::interval(DRIFT_PERIOD));
+    let start = Instant::now();
+    // Tokio's first tick is at once.
+    tokio.tick().await;
+    let our_last = async {
+        for _ in 0..DRIFT_TICKS {
+            ours.tick().await;
+        }
+        start.elapsed()
+    };
+    let tokio_last = async {
+        for _ in 0..DRIFT_TICKS {
+            tokio.tick().await;
+        }
+        start.elapsed()
+    };
+    let (ours, tokio) = tokio::join!(our_last, tokio_last);
+    let expected = DRIFT_PERIOD * DRIFT_TICKS;
+    let off = |ended: Duration| (ended.as_secs_f64() - expected.as_secs_f64()) * 1e3;
+    let figure = |program| format!("drift over {} s of ticks, {program}", expected.as_secs());
+    vec![row(figure("cronlet"), off(ours), "ms"), row(figure("tokio interval"), off(tokio), "ms")]
 }
 
 /// Nanoseconds per call, of calls one after the other that succeed at once.

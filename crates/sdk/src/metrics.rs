@@ -50,5 +50,52 @@ impl Requests {
     }
 }
 
+/// The buckets of how long runs take, in seconds: from a second to six hours.
+pub const RUN_BUCKETS_SECONDS: [f64; 10] =
+    [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 10_800.0, 21_600.0];
+
+/// The metrics of a task's runs: `task_runs_total` by outcome, `task_attempts_total`, `task_run_duration_seconds`. A
+/// [`Program`](crate::task::Program) records its own.
+///
+/// ```
+/// use std::time::Duration;
+/// use cronlet_sdk::metrics::{RUN_BUCKETS_SECONDS, Registry, Runs};
+///
+/// let registry = Registry::new();
+/// Runs::new(&registry).record("succeeded", 2, Duration::from_secs(42));
+/// let text = registry.text();
+/// assert!(text.contains(r#"task_runs_total{outcome="succeeded"} 1"#));
+/// assert!(text.contains("task_attempts_total 2"));
+/// assert!(text.contains(r#"task_run_duration_seconds_bucket{le="60"} 1"#) && RUN_BUCKETS_SECONDS.contains(&60.0));
+/// ```
+#[derive(Debug, Clone)]
+pub struct Runs {
+    total: Counter,
+    attempts: Counter,
+    duration: Histogram,
+}
+
+impl Runs {
+    /// Registers the three.
+    pub fn new(registry: &Registry) -> Runs {
+        Runs {
+            total: registry.counter("task_runs_total", "Runs by outcome."),
+            attempts: registry.counter("task_attempts_total", "Attempts, those of other processes included."),
+            duration: registry.histogram(
+                "task_run_duration_seconds",
+                "How long the last attempts of runs took.",
+                &RUN_BUCKETS_SECONDS,
+            ),
+        }
+    }
+
+    /// Counts a run that ended so, with its attempt number `attempts`, which took `took`.
+    pub fn record(&self, outcome: &str, attempts: u32, took: Duration) {
+        self.total.add(&[("outcome", outcome)], 1);
+        self.attempts.add(&[], u64::from(attempts));
+        self.duration.observe(&[], took.as_secs_f64());
+    }
+}
+
 #[cfg(test)]
 mod tests;

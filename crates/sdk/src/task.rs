@@ -17,6 +17,7 @@
 mod checkpoint;
 mod environment;
 mod exit;
+mod measured;
 mod program;
 mod trace;
 mod traced;

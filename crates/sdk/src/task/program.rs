@@ -7,8 +7,11 @@ use tokio::{
     task::JoinError,
 };
 
-use super::{Environment, EnvironmentFault, ExitCodes, TaskError, traced::Traced};
-use crate::time::{Context, after};
+use super::{Environment, EnvironmentFault, ExitCodes, TaskError, measured::Measured, traced::Traced};
+use crate::{
+    clock,
+    time::{Context, after},
+};
 
 /// Less than the 30 s that Kubernetes gives pods by default, so that the task says itself how it ended.
 const GRACE_DEFAULT: Duration = Duration::from_secs(25);
@@ -59,15 +62,16 @@ where
 ///         .run(|_task| async { Ok(()) })
 /// }
 /// ```
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Program {
     grace: Duration,
     codes: ExitCodes,
+    measured: Measured,
 }
 
 impl Default for Program {
     fn default() -> Program {
-        Program { grace: GRACE_DEFAULT, codes: ExitCodes::default() }
+        Program { grace: GRACE_DEFAULT, codes: ExitCodes::default(), measured: Measured::default() }
     }
 }
 
@@ -84,6 +88,37 @@ impl Program {
     #[must_use]
     pub fn exit_codes(mut self, codes: ExitCodes) -> Program {
         self.codes = codes;
+        self
+    }
+
+    /// Counts the run in `registry` when it has ended, as [`Runs`](crate::metrics::Runs) does: as `succeeded`, `failed`,
+    /// `cancelled` or `panicked`.
+    ///
+    /// ```no_run
+    /// use cronlet_sdk::{metrics::{Registry, serve}, task::{Program, Task}};
+    ///
+    /// let registry = Registry::new();
+    /// let served = registry.clone();
+    /// Program::default().metrics(&registry).push("pushgateway:9091", "nightly-report").run(|task: Task| async move {
+    ///     // For long tasks, which are there to be scraped.
+    ///     let listener = tokio::net::TcpListener::bind("127.0.0.1:9100").await?;
+    ///     tokio::spawn(serve(listener, served, task.context.clone()));
+    ///     Ok(())
+    /// });
+    /// ```
+    #[cfg(feature = "metrics")]
+    #[must_use]
+    pub fn metrics(mut self, registry: &crate::metrics::Registry) -> Program {
+        self.measured.registry = Some(registry.clone());
+        self
+    }
+
+    /// Pushes the metrics to a Pushgateway at `address` (`host:port`) under the name of `job` when the run has ended: for
+    /// tasks that end before a scrape.
+    #[cfg(feature = "metrics")]
+    #[must_use]
+    pub fn push(mut self, address: impl Into<String>, job: impl Into<String>) -> Program {
+        self.measured.push = Some((address.into(), job.into()));
         self
     }
 
@@ -105,7 +140,7 @@ impl Program {
     }
 
     /// The exit code, or why the task cannot be run.
-    fn try_run<F, Fut>(self, work: F) -> Result<u8, Vec<String>>
+    fn try_run<F, Fut>(&self, work: F) -> Result<u8, Vec<String>>
     where
         F: FnOnce(Task) -> Fut,
         Fut: Future<Output = Result<(), TaskError>> + Send + 'static,
@@ -115,6 +150,7 @@ impl Program {
         let traced = Traced::begin(&environment).map_err(|fault| told(vec![fault]))?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| vec![format!("there is no runtime: {error}")])?;
+        let (began, attempt) = (clock::now(), environment.attempt);
         let code = runtime.block_on(async {
             let context = Context::background();
             let task = Task {
@@ -129,11 +165,16 @@ impl Program {
                 }
                 Err(error) => Ending::Failed(TaskError::retriable(error)),
             };
+            let outcome = ending.outcome();
             let (code, message) = ending.verdict(&self.codes);
             if let Some(message) = &message {
                 log_error(message, code);
             }
-            if let Some(lost) = traced.end(code, message.as_deref()).await {
+            let lost = tokio::join!(
+                traced.end(code, message.as_deref()),
+                self.measured.end(outcome, attempt, began.elapsed()),
+            );
+            for lost in [lost.0, lost.1].into_iter().flatten() {
                 log_error(&lost, code);
             }
             code
@@ -157,6 +198,16 @@ pub(super) enum Ending {
 }
 
 impl Ending {
+    /// What it is counted as.
+    pub(super) fn outcome(&self) -> &'static str {
+        match self {
+            Ending::Succeeded => "succeeded",
+            Ending::Failed(_) => "failed",
+            Ending::Panicked(_) => "panicked",
+            Ending::Cancelled(_) | Ending::Abandoned(_) => "cancelled",
+        }
+    }
+
     /// The exit code, and what to say.
     pub(super) fn verdict(self, codes: &ExitCodes) -> (u8, Option<String>) {
         match self {

@@ -141,3 +141,37 @@ fn an_error_is_told_with_its_causes() {
     assert_eq!(error.to_string(), "the order cannot be read: disk on fire");
     assert_eq!(Ending::Failed(error).verdict(&ExitCodes::default()).0, 75);
 }
+
+#[cfg(feature = "metrics")]
+#[test]
+fn a_run_is_counted_by_its_outcome_and_pushed_when_it_has_ended() -> std::io::Result<()> {
+    use std::io::{Read as _, Write as _};
+
+    use crate::{metrics::Registry, task::Program};
+
+    let gateway = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let address = gateway.local_addr()?.to_string();
+    let pushed = std::thread::spawn(move || {
+        let (mut stream, _) = gateway.accept()?;
+        let mut seen = String::new();
+        // All of it has come when its last line has.
+        while !seen.contains("task_runs_total{outcome=\"failed\"} 1\n") {
+            let mut part = [0; 4096];
+            let length = stream.read(&mut part)?;
+            seen.push_str(&String::from_utf8_lossy(&part[..length]));
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+        Ok::<_, std::io::Error>(seen)
+    });
+    let registry = Registry::new();
+    let program = Program::default().metrics(&registry).push(address, "report");
+    program.clone().run(|_| async { Err(TaskError::permanent("no such table")) });
+    let seen = pushed.join().map_err(|_| std::io::Error::other("the gateway panicked"))??;
+    assert!(seen.starts_with("PUT /metrics/job/report HTTP/1.1\r\n"), "{seen}");
+    assert!(seen.contains("task_attempts_total 1\n") && seen.contains("task_run_duration_seconds_count 1\n"));
+
+    // Nobody listens any more: that is told, and does not change what the run came to.
+    program.run(|_| async { Ok(()) });
+    assert!(registry.text().contains("task_runs_total{outcome=\"succeeded\"} 1\n"), "{}", registry.text());
+    Ok(())
+}

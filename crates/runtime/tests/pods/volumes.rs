@@ -360,12 +360,10 @@ fn keeping(mut pod: Pod) -> Pod {
 }
 
 fn what_guards_keep_is_shared_within_a_namespace() {
-    let dir = tempfile::tempdir().unwrap();
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     for (mut node, of) in [
-        (Node::new(&dir.path().join("processes")), crate::node::pod as fn(&str, &str, Value) -> Pod),
-        (containers::node(&dir.path().join("containers")), |name, script, _| {
-            containers::of_image(name, script, json!({}))
-        }),
+        (Node::new(dirs[0].path()), crate::node::pod as fn(&str, &str, Value) -> Pod),
+        (containers::node(dirs[1].path()), |name, script, _| containers::of_image(name, script, json!({}))),
     ] {
         let script = "echo open > $CRONLET_STATE_DIR/breaker-stock && ls $CRONLET_STATE_DIR";
         node.create(&keeping(of("writes", script, json!({}))));

@@ -8,7 +8,7 @@ pub use k8s_openapi::api::batch::v1::{
 pub use k8s_openapi::api::coordination::v1::Lease;
 pub use k8s_openapi::api::core::v1::{
     ConfigMap, Container, ContainerState, ContainerStateRunning, ContainerStateTerminated,
-    ContainerStateWaiting, ContainerStatus, EnvVar, EnvVarSource, Event, Namespace, Node,
+    ContainerStateWaiting, ContainerStatus, EnvVar, EnvVarSource, Event, LimitRange, Namespace, Node,
     ObjectFieldSelector, ObjectReference, PersistentVolume, PersistentVolumeClaim, Pod, PodCondition,
     PodSpec, PodStatus, PodTemplateSpec, Secret, Service, ServiceAccount, Volume,
 };

@@ -174,6 +174,10 @@ kinds! {
         group: "rbac.authorization.k8s.io", version: "v1", plural: "rolebindings", singular: "rolebinding",
         short_names: NONE, categories: NONE, namespaced: true, has_status: false, has_generation: false,
     }
+    LimitRange(core::LimitRange) {
+        group: "", version: "v1", plural: "limitranges", singular: "limitrange", short_names: &["limits"],
+        categories: NONE, namespaced: true, has_status: false, has_generation: false,
+    }
     Service(core::Service) {
         group: "", version: "v1", plural: "services", singular: "service", short_names: &["svc"],
         categories: &["all"], namespaced: true, has_status: true, has_generation: false,

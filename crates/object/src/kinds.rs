@@ -5,6 +5,7 @@ pub(crate) mod cronjob;
 pub(crate) mod event;
 pub(crate) mod job;
 pub(crate) mod lease;
+pub(crate) mod limit_range;
 pub(crate) mod namespace;
 pub(crate) mod node;
 pub(crate) mod persistent_volume;

@@ -1,5 +1,6 @@
 //! What other objects say about a new one: upstream's admission plugins, applied to whoever creates it.
 
+mod limit_range;
 mod service_account;
 
 use crate::{
@@ -12,7 +13,8 @@ use crate::{
     },
 };
 
-/// Makes a new object fit to be stored beside everything else: [`admit::create`] with what PriorityClasses and ServiceAccounts say.
+/// Makes a new object fit to be stored beside everything else: [`admit::create`] with what LimitRanges, ServiceAccounts and
+/// PriorityClasses say.
 ///
 /// # Errors
 /// 403 if another object forbids it; else as [`admit::create`].
@@ -21,9 +23,11 @@ pub fn create(snapshot: &Snapshot, mut object: Typed, ctx: &mut Context<'_>) -> 
         Typed::Pod(pod) => {
             // Upstream's plugins see objects with their defaults.
             pod.set_defaults();
+            limit_range::admit_pod(snapshot, pod)?;
             service_account::admit(snapshot, pod, ctx.ids)?;
             resolve_priority(snapshot, pod)?;
         }
+        Typed::PersistentVolumeClaim(wanted) => limit_range::check_claim(snapshot, wanted)?,
         Typed::PriorityClass(class) => check_default_class(snapshot, class)?,
         _ => {}
     }

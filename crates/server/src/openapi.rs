@@ -237,6 +237,7 @@ fn description(kind: Kind) -> &'static str {
         Kind::Role => "What may be done in a namespace.",
         Kind::RoleBinding => "Who has a role in a namespace.",
         Kind::Service => "A name for pods. It is stored; nothing is forwarded to it here.",
+        Kind::LimitRange => "Bounds and defaults for what the pods and claims of a namespace ask for.",
         Kind::Lease => "Who leads, and until when.",
         Kind::CronJob => "Creates a Job at every time of a schedule.",
         Kind::Job => "Runs pods until enough of them have succeeded.",
@@ -276,7 +277,7 @@ fn top_fields(kind: Kind) -> &'static [(&'static str, &'static str)] {
         Kind::ClusterRole => &[("aggregationRule", "object"), ("rules", "array")],
         Kind::Role => &[("rules", "array")],
         Kind::ClusterRoleBinding | Kind::RoleBinding => &[("roleRef", "object"), ("subjects", "array")],
-        Kind::Lease => &[("spec", "object")],
+        Kind::Lease | Kind::LimitRange => &[("spec", "object")],
         Kind::Event => &[
             ("action", "string"),
             ("count", "integer"),

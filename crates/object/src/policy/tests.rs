@@ -1,3 +1,5 @@
+#![expect(clippy::needless_pass_by_value, reason = "the values are written where they are passed")]
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -161,4 +163,86 @@ fn who_does_not_want_the_token_gets_none() {
         refused.message(),
         "pods \"p\" is forbidden: error looking up service account a/nobody: serviceaccount \"nobody\" not found"
     );
+}
+
+fn limit_range(limits: Value) -> Value {
+    let mut range = json!({"kind": "LimitRange", "metadata": {"name": "l", "namespace": "a"}, "spec": {"limits": limits}});
+    let Typed::LimitRange(mut typed) = typed(&range) else { panic!("{range}") };
+    typed.set_defaults();
+    range["spec"] = serde_json::to_value(&typed.spec).unwrap();
+    range
+}
+
+fn resources(requests: Value, limits: Value) -> Value {
+    json!({"containers": [{"name": "c", "image": "i", "resources": {"requests": requests, "limits": limits}}]})
+}
+
+#[test]
+fn containers_are_given_what_their_namespace_says() {
+    let snapshot = with(&[limit_range(json!([
+        {"type": "Container", "default": {"cpu": "500m"}, "defaultRequest": {"cpu": "100m", "memory": "64Mi"}},
+    ]))]);
+    let created = try_create(&snapshot, &pod(&json!({}))).unwrap().value();
+    assert_eq!(
+        created["spec"]["containers"][0]["resources"],
+        json!({"limits": {"cpu": "500m"}, "requests": {"cpu": "100m", "memory": "64Mi"}})
+    );
+    assert_eq!(
+        created["metadata"]["annotations"]["kubernetes.io/limit-ranger"],
+        "LimitRanger plugin set: cpu, memory request for container c; cpu limit for container c"
+    );
+    let own = resources(json!({}), json!({"cpu": "2", "memory": "1Gi"}));
+    let created = try_create(&snapshot, &pod(&own)).unwrap().value();
+    let all = json!({"cpu": "2", "memory": "1Gi"});
+    assert_eq!(created["spec"]["containers"][0]["resources"], json!({"limits": all, "requests": all}));
+    assert_eq!(created["metadata"]["annotations"], Value::Null, "a limit is a request, too");
+}
+
+#[test]
+fn what_is_out_of_bounds_is_refused() {
+    let bounds = |kind: &str| json!([{"type": kind, "min": {"cpu": "100m"}, "max": {"cpu": "1"}}]);
+    let refusal = |kind: &str, spec: Value| {
+        let error = try_create(&with(&[limit_range(bounds(kind))]), &pod(&spec)).unwrap_err();
+        error.message().strip_prefix("pods \"p\" is forbidden: ").unwrap().to_owned()
+    };
+    assert_eq!(
+        refusal("Container", resources(json!({"cpu": "50m"}), json!({"cpu": "2"}))),
+        "[minimum cpu usage per Container is 100m, but request is 50m, maximum cpu usage per Container is 1, but limit \
+         is 2]"
+    );
+    assert_eq!(
+        refusal("Pod", json!({})),
+        "[minimum cpu usage per Pod is 100m.  No request is specified, maximum cpu usage per Pod is 1.  No limit is \
+         specified]"
+    );
+    let two = json!({"containers": [
+        {"name": "c", "image": "i", "resources": {"limits": {"cpu": "600m"}}},
+        {"name": "d", "image": "i", "resources": {"limits": {"cpu": "600m"}}},
+    ]});
+    assert_eq!(refusal("Pod", two), "maximum cpu usage per Pod is 1, but limit is 1200m");
+    let ratio = limit_range(json!([{"type": "Container", "maxLimitRequestRatio": {"cpu": "2"}}]));
+    let wide = pod(&resources(json!({"cpu": "100m"}), json!({"cpu": "250m"})));
+    assert_eq!(
+        try_create(&with(&[ratio]), &wide).unwrap_err().message(),
+        "pods \"p\" is forbidden: cpu max limit to request ratio per Container is 2, but provided ratio is 2.500000"
+    );
+}
+
+#[test]
+fn claims_have_bounds_too() {
+    let snapshot = with(&[limit_range(
+        json!([{"type": "PersistentVolumeClaim", "min": {"storage": "1Gi"}, "max": {"storage": "2Gi"}}]),
+    )]);
+    let claim = |amount: &str| {
+        let spec = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": amount}}});
+        let claim = json!({"kind": "PersistentVolumeClaim", "metadata": {"name": "c", "namespace": "a"}, "spec": spec});
+        try_create(&snapshot, &claim).map_err(|error| error.message().to_owned())
+    };
+    assert!(claim("1Gi").is_ok() && claim("2Gi").is_ok());
+    assert_eq!(
+        claim("3Gi").unwrap_err(),
+        "persistentvolumeclaims \"c\" is forbidden: maximum storage usage per PersistentVolumeClaim is 2Gi, but request \
+         is 3Gi"
+    );
+    assert!(claim("1Mi").unwrap_err().ends_with("is 1Gi, but request is 1Mi"));
 }

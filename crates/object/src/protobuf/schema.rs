@@ -95,6 +95,7 @@ pub(super) fn fields_of(api_version: &str, kind: &str) -> Option<&'static Fields
         (_, "DeleteOptions") => &meta::DELETE_OPTIONS,
         ("v1", "ConfigMap") => &core::CONFIG_MAP,
         ("v1", "Event") => &core::EVENT,
+        ("v1", "LimitRange") => &core::LIMIT_RANGE,
         ("v1", "Namespace") => &core::NAMESPACE,
         ("v1", "Node") => &core::NODE,
         ("v1", "PersistentVolume") => &core::PERSISTENT_VOLUME,

@@ -338,6 +338,7 @@ fn the_table_is_sound() {
         ("v1", "ConfigMap"),
         ("v1", "DeleteOptions"),
         ("v1", "Event"),
+        ("v1", "LimitRange"),
         ("v1", "Namespace"),
         ("v1", "Node"),
         ("v1", "PersistentVolume"),

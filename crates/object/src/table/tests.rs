@@ -88,6 +88,7 @@ fn columns_are_upstreams() {
         (Kind::RuntimeClass, "Name, Handler, Age"),
         (Kind::PriorityClass, "Name, Value, Global-Default, Age, PreemptionPolicy"),
         (Kind::Lease, "Name, Holder, Age"),
+        (Kind::LimitRange, "Name, Created At"),
         (Kind::Service, "Name, Type, Cluster-IP, External-IP, Port(s), Age, (Selector)"),
         (Kind::Role, "Name, Created At"),
         (Kind::ClusterRole, "Name, Created At"),

@@ -122,3 +122,26 @@ fn of_services() {
         "spec.clusterIPs[0]: Invalid value: [\"10.0.0.1\"]: may not change once set",
     );
 }
+
+#[test]
+fn of_limit_ranges() {
+    let range =
+        |limits: Value| json!({"kind": "LimitRange", "metadata": {"name": "l"}, "spec": {"limits": limits}});
+    refuse_creation(
+        range(json!([
+            {"type": "Pod", "default": {"cpu": "1"}},
+            {"type": "Container", "min": {"cpu": "2"}, "max": {"cpu": "1"}, "maxLimitRequestRatio": {"memory": "500m"}},
+            {"type": "Container"},
+            {"type": "PersistentVolumeClaim"},
+        ])),
+        "[spec.limits[0].default: Forbidden: may not be specified when `type` is 'Pod', spec.limits[1].min[cpu]: Invalid \
+         value: \"2\": min value 2 is greater than max value 1, spec.limits[1].defaultRequest[cpu]: Invalid value: \"1\": \
+         min value 2 is greater than default request value 1, spec.limits[1].default[cpu]: Invalid value: \"1\": min value \
+         2 is greater than default value 1, spec.limits[1].maxLimitRequestRatio[memory]: Invalid value: \"500m\": ratio \
+         500m is less than 1, spec.limits[2].type: Duplicate value: \"Container\", spec.limits[3].limits: Required \
+         value: either minimum or maximum storage value is required, but neither was provided]",
+    );
+    let stored = stored(range(json!([{"type": "Container", "max": {"cpu": "1"}, "min": {"cpu": "100m"}}])));
+    let item = &stored.value()["spec"]["limits"][0];
+    assert_eq!((&item["default"], &item["defaultRequest"]), (&json!({"cpu": "1"}), &json!({"cpu": "1"})));
+}

@@ -50,6 +50,22 @@ pub(super) static EVENT_SERIES: Fields =
 
 pub(super) static EVENT_SOURCE: Fields = Fields(&[optional(1, "component", Text), optional(2, "host", Text)]);
 
+pub(super) static LIMIT_RANGE: Fields = Fields(&[
+    field(1, "metadata", Message(&meta::OBJECT_META)),
+    field(2, "spec", Message(&LIMIT_RANGE_SPEC)),
+]);
+
+pub(super) static LIMIT_RANGE_ITEM: Fields = Fields(&[
+    field(1, "type", Text),
+    map(2, "max", Quantity),
+    map(3, "min", Quantity),
+    map(4, "default", Quantity),
+    map(5, "defaultRequest", Quantity),
+    map(6, "maxLimitRequestRatio", Quantity),
+]);
+
+pub(super) static LIMIT_RANGE_SPEC: Fields = Fields(&[list(1, "limits", Message(&LIMIT_RANGE_ITEM))]);
+
 pub(super) static LOAD_BALANCER_INGRESS: Fields = Fields(&[
     optional(1, "ip", Text),
     optional(2, "hostname", Text),

@@ -237,6 +237,7 @@ fn runtime(
     let config = Config {
         data_dir: options.data_dir.clone(),
         log_root: options.log_root.clone(),
+        run_dir: cronlet_runtime::users::is_machine_root().then(|| "/run".into()),
         node_name: host.to_owned(),
         node_ip: machine::address(),
         images: (options.runtime == RuntimeChoice::Oci)

@@ -36,6 +36,7 @@ fn main() {
     let config = Config {
         data_dir: dir.path().join("data"),
         log_root: dir.path().join("log"),
+        run_dir: None,
         node_name: "here".into(),
         node_ip: [127, 0, 0, 1].into(),
         executable: std::env::current_exe().unwrap(),

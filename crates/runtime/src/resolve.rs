@@ -117,6 +117,8 @@ pub struct NodeFacts {
     pub oci_runtime: Option<spec::OciRuntime>,
     /// Where the API listens, if pods may use it.
     pub api: Option<SocketAddr>,
+    /// The directory, in memory, of the files of Secrets, by pod; absent if they are with the pod's other files.
+    pub secrets_dir: Option<PathBuf>,
 }
 
 /// A pod that can be started.

@@ -12,8 +12,10 @@ mod news;
 mod pod;
 mod profiles;
 mod queue;
+mod secrets;
 
 use std::{
+    collections::HashSet,
     fs, io,
     net::IpAddr,
     os::unix::fs::DirBuilderExt,
@@ -63,6 +65,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The directory of all logs.
     pub log_root: PathBuf,
+    /// The machine's directory for what does not outlive a boot (`/run`), if the node may keep Secrets in memory there.
+    pub run_dir: Option<PathBuf>,
     /// The node's name.
     pub node_name: String,
     /// The node's address, which is that of its pods unless they have their own.
@@ -182,6 +186,7 @@ impl Runtime {
             has_ranges: users::has_ranges(),
             oci_runtime: config.oci_runtime,
             api: config.tokens.as_ref().map(|tokens| tokens.api),
+            secrets_dir: config.run_dir.and_then(|run_dir| secrets_dir(&run_dir, &config.data_dir)),
         };
         make_dirs(&facts)?;
         let network =
@@ -237,6 +242,7 @@ impl Runtime {
     pub fn adopt(&self, snapshot: &Snapshot) {
         self.shared.queue.tell_names();
         let mut left = directory::uids(&self.shared.facts.pods_dir);
+        self.sweep_secrets(&left, snapshot);
         for pod in snapshot.list(Kind::Pod) {
             if left.remove(&*pod.meta().uid) {
                 self.sync(pod, snapshot);
@@ -245,6 +251,17 @@ impl Runtime {
         for uid in left {
             self.remove(&uid);
         }
+    }
+
+    /// Removes the secrets of pods that are not known any more: of a server that was killed while it removed them.
+    fn sweep_secrets(&self, left: &HashSet<String>, snapshot: &Snapshot) {
+        let Some(dir) = &self.shared.facts.secrets_dir else { return };
+        let mut lost = directory::uids(dir);
+        lost.retain(|uid| !left.contains(uid));
+        for pod in snapshot.list(Kind::Pod) {
+            lost.remove(&*pod.meta().uid);
+        }
+        lost.iter().for_each(|uid| self.shared.queue.remove_dir(dir.join(uid)));
     }
 
     /// Looks after a pod that is bound to this node. Called when it was created or has changed, when something changed
@@ -349,6 +366,18 @@ pub fn layers_in_use(data_dir: &Path) -> Vec<PathBuf> {
 fn has_app_armor() -> bool {
     let enabled = fs::read("/sys/module/apparmor/parameters/enabled").unwrap_or_default();
     enabled.first() == Some(&b'Y') && Path::new("/sys/kernel/security/apparmor").exists()
+}
+
+/// The directory of the files of Secrets, if it can be had.
+fn secrets_dir(run_dir: &Path, data_dir: &Path) -> Option<PathBuf> {
+    match secrets::open(run_dir, data_dir) {
+        Ok(dir) => Some(dir),
+        Err(error) => {
+            let place = run_dir.display();
+            tracing::warn!(%error, "no memory can be had in {place}: the files of Secrets are kept in the data directory");
+            None
+        }
+    }
 }
 
 /// The node's own user, and the users of this machine.

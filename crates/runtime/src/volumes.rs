@@ -39,7 +39,10 @@ pub(crate) fn make(volume: &Volume, now: Timestamp) -> Result<(), String> {
         Plan::HostPath(kind) => host_path(&volume.source, *kind),
         Plan::FilesAndTokens { .. } => Err("its tokens have not been asked for".to_owned()),
         Plan::Files(files) => {
-            private_dir(&volume.source).map_err(failed)?;
+            // That of the pod is there, unless it is one in memory.
+            let above = volume.source.parent().unwrap_or(&volume.source);
+            let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(above);
+            made.and_then(|()| private_dir(&volume.source)).map_err(failed)?;
             atomic::write(&volume.source, files, volume.gid, now).map_err(failed)
         }
     }

@@ -27,8 +27,10 @@ pub(super) fn limits(
     log_dir: &Path,
 ) -> Result<Vec<StorageLimit>, String> {
     let own = pod_dir(&inputs.node.pods_dir, inputs.pod.metadata.uid.as_deref().unwrap_or_default());
-    let on_disk = |volume: &&Volume| {
-        matches!(volume.plan, Plan::EmptyDir | Plan::Files(_) | Plan::FilesAndTokens { .. })
+    let on_disk = |volume: &&Volume| match volume.plan {
+        Plan::EmptyDir => true,
+        Plan::Files(_) | Plan::FilesAndTokens { .. } => volume.source.starts_with(&own),
+        _ => false,
     };
     let mut limits = Vec::new();
     for volume in spec.volumes.iter().flatten() {

@@ -38,6 +38,7 @@ impl World {
             has_ranges: false,
             oci_runtime: None,
             api: Some("127.0.0.1:7443".parse().unwrap()),
+            secrets_dir: None,
         };
         World { snapshot: Snapshot::default(), facts }
     }

@@ -146,7 +146,9 @@ fn plan(inputs: &Inputs<'_>, volume: &api::Volume, gid: Option<u32>) -> Result<V
         return Err(format!("invalid path: {:?}", token.path));
     }
     let plan = if tokens.is_empty() { Plan::Files(files) } else { Plan::FilesAndTokens { files, tokens } };
-    Ok(planned(own, true, plan))
+    let in_memory = inputs.node.secrets_dir.as_ref().filter(|_| is_secret(volume));
+    let source = in_memory.map_or(own, |dir| pod_dir(dir, uid).join(format!("{OWN_VOLUME}{}", volume.name)));
+    Ok(planned(source, true, plan))
 }
 
 /// The tokens of a projected volume.
@@ -172,6 +174,12 @@ fn tokens<'a>(inputs: &'a Inputs<'_>, volume: &'a api::Volume) -> impl Iterator<
             },
         })
     })
+}
+
+/// Whether something in a volume is secret: a token, or of a Secret.
+fn is_secret(volume: &api::Volume) -> bool {
+    let mut sources = volume.projected.iter().flat_map(|projected| projected.sources.iter().flatten());
+    volume.secret.is_some() || sources.any(|source| source.secret.is_some() || source.service_account_token.is_some())
 }
 
 fn empty_dir(inputs: &Inputs<'_>, empty: &EmptyDirVolumeSource) -> Result<Plan, String> {

@@ -152,6 +152,10 @@ impl Pod {
             None => self.start(site, &pod, snapshot, stop),
             Some(run) if run.state.finished.is_none() && self.link.is_none() => {
                 if run.progress || is_synced {
+                    if let Some(snapshot) = &snapshot {
+                        // What was in memory is gone after a boot.
+                        refresh_volumes(inputs(site, &pod, snapshot, start_time), &run.spec, site.now);
+                    }
                     self.resume(site, stop);
                 }
             }
@@ -160,17 +164,9 @@ impl Pod {
                     self.ask_to_stop(grace_seconds);
                 }
                 self.tell_deadline(status::deadline(&pod, start_time));
-                if let (Some(snapshot), Some(_)) = (&snapshot, &self.link) {
-                    let inputs = Inputs {
-                        pod: &pod,
-                        snapshot,
-                        node: &site.shared.facts,
-                        images: None,
-                        profiles: None,
-                        attachment: None,
-                        start_time,
-                    };
-                    refresh_volumes(inputs, site);
+                if let (Some(snapshot), Some(_), Some(run)) = (&snapshot, &self.link, &self.run) {
+                    let inputs = inputs(site, &pod, snapshot, start_time);
+                    refresh_volumes(inputs, &run.spec, site);
                     self.follow_images(site, inputs);
                 }
             }
@@ -294,6 +290,9 @@ impl Pod {
             directory::remove_logs(&run.spec, &run.state);
         }
         directory::remove_dir(site.dir);
+        if let Some(secrets) = &site.shared.facts.secrets_dir {
+            directory::remove_dir(&resolve::pod_dir(secrets, site.uid));
+        }
         Outcome::Gone
     }
 
@@ -478,9 +477,31 @@ fn start_shim(site: Site<'_>, stop: Option<i64>) -> Result<Link, Blocked> {
         .map_err(|error| not_about_a_volume(format!("cannot start the pod's shim: {error}")))
 }
 
-/// Brings files that are made of API objects up to date.
-fn refresh_volumes(inputs: Inputs<'_>, site: Site<'_>) {
-    for volume in resolve::volumes(inputs) {
+/// What a pod that runs is looked at with.
+fn inputs<'a>(
+    site: Site<'a>,
+    pod: &'a api::Pod,
+    snapshot: &'a Snapshot,
+    start_time: Timestamp,
+) -> Inputs<'a> {
+    Inputs {
+        pod,
+        snapshot,
+        node: &site.shared.facts,
+        images: None,
+        profiles: None,
+        attachment: None,
+        start_time,
+    }
+}
+
+/// Brings files that are made of API objects up to date, where the containers have them from.
+fn refresh_volumes(inputs: Inputs<'_>, running: &spec::Pod, site: Site<'_>) {
+    for mut volume in resolve::volumes(inputs) {
+        let mut mounts = running.containers.iter().flat_map(|container| &container.mounts);
+        if let Some(known) = mounts.find(|mount| mount.volume == volume.name) {
+            volume.source.clone_from(&known.source);
+        }
         let filled = tokens::fill(&volume, site.shared.tokens.as_ref(), site.now);
         if let Err(error) = filled.and_then(|volume| volumes::refresh(&volume, site.now)) {
             tracing::warn!(volume = %volume.source.display(), error, "cannot bring a volume up to date");

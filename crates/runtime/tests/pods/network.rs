@@ -118,7 +118,7 @@ fn bridge() -> String {
     command("ip -o link show type bridge").split(": ").nth(1).unwrap().to_owned()
 }
 
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     // Each look takes a process, so this is a minute and more.
     for _ in 0..20_000 {
         if is_so() {

@@ -56,6 +56,7 @@ pub fn config(dir: &Path) -> Config {
     Config {
         data_dir: dir.join("data"),
         log_root: dir.join("log"),
+        run_dir: None,
         node_name: "here".into(),
         node_ip: [127, 0, 0, 1].into(),
         executable: std::env::current_exe().unwrap(),

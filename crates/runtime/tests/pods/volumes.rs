@@ -3,17 +3,22 @@
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
 };
 
 use cronlet_object::api::{ConfigMap, PersistentVolumeClaim, Pod, Secret};
-use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change};
+use cronlet_runtime::Config;
+use rustix::{
+    mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, unmount},
+    process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
+};
 use serde_json::{Value, json};
 
 use crate::{
-    containers,
-    node::{Node, exit_code, is_running, phase},
+    containers, network,
+    node::{Node, config, container, exit_code, is_running, phase},
+    servers,
     storage::{run, store_settings, with},
 };
 
@@ -24,6 +29,8 @@ crate::tests![
     a_host_path_without_a_type_is_made,
     binary_data_becomes_files,
     secrets_and_fields_are_volumes_of_their_own,
+    files_of_secrets_are_in_memory,
+    files_of_secrets_are_there_again_after_a_boot,
     what_is_mounted_with_sub_path_does_not_follow,
     a_claim_can_be_read_only,
     the_hosts_later_mounts_are_seen_if_wanted,
@@ -210,6 +217,110 @@ fn secrets_and_fields_are_volumes_of_their_own() {
     let resources = json!({ "limits": { "cpu": "3" } });
     pod.spec.as_mut().unwrap().containers[0].resources = serde_json::from_value(resources).unwrap();
     assert_eq!(run(&mut node, &pod), (Some(0), "cpu\nname\nfields 440\n 644\n3".into()));
+}
+
+/// A node that keeps Secrets in memory.
+fn with_memory(dir: &Path) -> Node {
+    let run_dir = dir.join("run");
+    fs::create_dir_all(&run_dir).unwrap();
+    Node::with(dir, Config { run_dir: Some(run_dir), ..config(dir) })
+}
+
+fn store_secret(node: &mut Node, value: &str) {
+    let secret: Secret = serde_json::from_value(json!({
+        "metadata": { "name": "s", "namespace": "default" }, "data": { "a": value },
+    }))
+    .unwrap();
+    node.store(&secret);
+}
+
+/// A pod that has a Secret by itself and beside others.
+fn with_secret(script: &str) -> Pod {
+    let mut pod = with(
+        "p",
+        script,
+        json!({ "secret": { "secretName": "s" } }),
+        json!({ "mountPath": "/cronlet-test/x" }),
+    );
+    let spec = pod.spec.as_mut().unwrap();
+    let projected = json!({ "name": "w", "projected": { "sources": [{ "secret": { "name": "s" } }] } });
+    spec.volumes.as_mut().unwrap().push(serde_json::from_value(projected).unwrap());
+    let mount = json!({ "name": "w", "mountPath": "/cronlet-test/w" });
+    spec.containers[0].volume_mounts.as_mut().unwrap().push(serde_json::from_value(mount).unwrap());
+    pod
+}
+
+/// The only directory of a node in its directory for what does not outlive a boot.
+fn secrets_dir(dir: &Path) -> PathBuf {
+    fs::read_dir(dir.join("run")).unwrap().next().unwrap().unwrap().path()
+}
+
+/// Ends and removes a pod, and waits until nothing is left of it.
+fn remove(mut node: Node, name: &str) {
+    node.delete(name, 0);
+    node.end(name);
+    node.runtime.remove(&node.pod(name).metadata.uid.unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(node.runtime.stop_all());
+}
+
+fn files_of_secrets_are_in_memory() {
+    if !is_apart("files_of_secrets_are_in_memory") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = with_memory(dir.path());
+    store_secret(&mut node, "YmVmb3Jl");
+    let script = "cd /cronlet-test; stat -f -c %T x w; cat x/a w/a; echo; \
+                  until grep -q after x/a && grep -q after w/a; do sleep 0.02; done; echo seen; exec sleep 1000";
+    node.create(&with_secret(script));
+    assert_eq!(node.follow_until("p", "before"), "tmpfs\ntmpfs\nbeforebefore\n");
+    store_secret(&mut node, "YWZ0ZXI=");
+    node.sync("p");
+    node.follow_until("p", "seen");
+    assert_eq!(fs::metadata(secrets_dir(dir.path())).unwrap().permissions().mode() & 0o7777, 0o700);
+    let on_disk = fs::read_dir(dir.path().join("data/pods/uid-p")).unwrap();
+    assert_eq!(
+        on_disk.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("volume")).count(),
+        0
+    );
+    remove(node, "p");
+    assert!(!secrets_dir(dir.path()).join("uid-p").exists());
+    // A server that was killed may have left some.
+    let stray = secrets_dir(dir.path()).join("uid-q");
+    fs::create_dir(&stray).unwrap();
+    let node = with_memory(dir.path());
+    node.runtime.adopt(node.snapshot());
+    network::wait_until("the stray files are gone", || !stray.exists());
+    drop(node);
+    unmount(secrets_dir(dir.path()), UnmountFlags::DETACH).unwrap();
+}
+
+fn files_of_secrets_are_there_again_after_a_boot() {
+    if !is_apart("files_of_secrets_are_there_again_after_a_boot") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = with_memory(dir.path());
+    store_secret(&mut node, "YmVmb3Jl");
+    let mut pod = with_secret("cat /cronlet-test/x/a; echo; exec sleep 1000");
+    pod.spec.as_mut().unwrap().restart_policy = Some("Always".into());
+    node.create(&pod);
+    node.wait("p", is_running);
+    pod.status = node.pod("p").status;
+    drop(node);
+    let shim = pidfd_open(servers::shim_of(dir.path(), "p"), PidfdFlags::empty()).unwrap();
+    pidfd_send_signal(&shim, Signal::KILL).unwrap();
+    servers::wait_for_end(&shim);
+    fs::remove_dir_all(secrets_dir(dir.path()).join("uid-p")).unwrap();
+    let mut node = with_memory(dir.path());
+    store_secret(&mut node, "YmVmb3Jl");
+    node.store(&pod);
+    node.runtime.adopt(node.snapshot());
+    node.wait("p", |status| is_running(status) && container(status).restart_count == 1);
+    assert_eq!(node.follow_until("p", "before"), "before\n");
+    remove(node, "p");
+    unmount(secrets_dir(dir.path()), UnmountFlags::DETACH).unwrap();
 }
 
 fn what_is_mounted_with_sub_path_does_not_follow() {

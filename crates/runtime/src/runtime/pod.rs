@@ -23,6 +23,7 @@ use crate::{
     processes,
     pulls::Pulls,
     resolve::{self, Blocked, Inputs, Resolved},
+    sandbox::cgroup,
     shim::changes,
     spec,
     state::State,
@@ -290,6 +291,9 @@ impl Pod {
             directory::remove_logs(&run.spec, &run.state);
         }
         directory::remove_dir(site.dir);
+        if self.run.as_ref().is_some_and(|run| run.spec.handler == spec::Handler::Oci) {
+            cgroup::remove(site.uid);
+        }
         if let Some(secrets) = &site.shared.facts.secrets_dir {
             directory::remove_dir(&resolve::pod_dir(secrets, site.uid));
         }

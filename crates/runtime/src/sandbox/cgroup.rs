@@ -170,13 +170,31 @@ fn counts(path: &Path, name: &str) -> bool {
 /// The files by which a process moves into the groups of a container that runs, wherever it has some: by writing `0`.
 pub(crate) fn open_running(pod_uid: &str, container: &str) -> io::Result<Vec<File>> {
     let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-    let controllers = ["cpu", "memory", "pids"].map(|controller| version_1(&mounts, controller));
-    let hierarchies = controllers.into_iter().chain([version_2(&mounts)]);
-    let name = name(pod_uid, container);
-    let dirs = hierarchies.flatten().map(|root| root.join(&name));
+    let dirs = of_pod(&mounts, pod_uid).map(|dir| dir.join(container));
     let files =
         dirs.filter(|dir| dir.exists()).map(|dir| File::options().write(true).open(dir.join("cgroup.procs")));
     files.collect()
+}
+
+/// Removes the groups of a pod that does not run any more: a shim that was killed has left them. One with a process that
+/// the kernel cannot end stays.
+pub(crate) fn remove(pod_uid: &str) {
+    // Without it there are no groups.
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    for pod in of_pod(&mounts, pod_uid) {
+        // Of what is in there, only the containers' groups can be removed like that.
+        for entry in fs::read_dir(&pod).into_iter().flatten().flatten() {
+            let _ = fs::remove_dir(entry.path());
+        }
+        let _ = fs::remove_dir(&pod);
+    }
+}
+
+/// Where the groups of a pod's containers are, in each hierarchy that may have some.
+fn of_pod(mounts: &str, pod_uid: &str) -> impl Iterator<Item = PathBuf> {
+    let controllers = ["cpu", "memory", "pids"].map(|controller| version_1(mounts, controller));
+    let hierarchies = controllers.into_iter().chain([version_2(mounts)]).flatten();
+    hierarchies.map(move |root| root.join(PARENT).join(pod_uid))
 }
 
 /// What has to be set, by controller; each in the words of version 2 and of version 1.

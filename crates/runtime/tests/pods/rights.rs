@@ -2,11 +2,13 @@
 
 use std::{fs, os::unix::fs::FileTypeExt as _, path::Path};
 
-use rustix::process::geteuid;
+use rustix::process::{Signal, geteuid, kill_process};
 use serde_json::json;
 
 use crate::containers::{node, of_image, run};
+use crate::network::wait_until;
 use crate::node::{exit_code, is_running, phase, state};
+use crate::servers::shim_of;
 
 crate::tests![
     root_has_the_default_capabilities_and_others_have_them_in_the_bounding_set_alone,
@@ -18,6 +20,7 @@ crate::tests![
     every_user_may_write_to_the_termination_message,
     only_the_first_process_is_asked_to_end,
     a_container_that_succeeds_was_not_killed_for_want_of_memory,
+    groups_that_a_killed_shim_left_go_with_the_pod,
 ];
 
 /// The fourteen default capabilities, as `/proc` shows them.
@@ -191,4 +194,24 @@ fn a_container_that_succeeds_was_not_killed_for_want_of_memory() {
     let ended = state(&node.end("p")).terminated.unwrap();
     assert!(node.log("p").contains("code 137\n"), "{}", node.log("p"));
     assert_eq!((ended.exit_code, ended.reason.as_deref()), (0, Some("Completed")));
+}
+
+fn groups_that_a_killed_shim_left_go_with_the_pod() {
+    const HIERARCHY: &str = "/sys/fs/cgroup/memory";
+    if !geteuid().is_root() || !Path::new(HIERARCHY).exists() {
+        println!("not run: groups_that_a_killed_shim_left_go_with_the_pod needs root and {HIERARCHY}");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = node(dir.path());
+    let own = json!({ "resources": { "limits": { "memory": "16Mi" } } });
+    node.create(&of_image("killed", "exec sleep 1000", own));
+    node.wait("killed", is_running);
+    let group = Path::new(HIERARCHY).join("cronlet/uid-killed");
+    assert!(group.join("c").exists());
+    kill_process(shim_of(dir.path(), "killed"), Signal::KILL).unwrap();
+    assert_eq!(phase(&node.end("killed")), "Failed");
+    assert!(group.join("c").exists(), "nobody else has removed it");
+    node.runtime.remove("uid-killed");
+    wait_until("the groups are gone", || !group.exists());
 }

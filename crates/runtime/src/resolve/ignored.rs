@@ -11,12 +11,13 @@ pub(super) fn shares_processes(spec: &api::PodSpec, is_root: bool) -> bool {
     is_root && spec.share_process_namespace == Some(true)
 }
 
-/// The fields in question, by their paths in the pod, whose containers share what `sandbox` says.
-pub(crate) fn fields(spec: &api::PodSpec, sandbox: &Sandbox) -> Vec<String> {
+/// The fields in question, by their paths in the pod, whose containers share what `sandbox` says. Without root every
+/// container is in a user namespace of its own, asked or not.
+pub(crate) fn fields(spec: &api::PodSpec, sandbox: &Sandbox, is_root: bool) -> Vec<String> {
     let mut fields = Vec::new();
     let pod = spec.security_context.clone().unwrap_or_default();
     let of_pod = [
-        ("spec.hostUsers", spec.host_users == Some(false)),
+        ("spec.hostUsers", is_root && spec.host_users == Some(false)),
         (
             "spec.shareProcessNamespace (the node must be root for that)",
             spec.share_process_namespace == Some(true) && sandbox.processes == Processes::Own,
@@ -51,7 +52,7 @@ mod tests {
     use super::*;
 
     fn of(spec: Value) -> Vec<String> {
-        fields(&serde_json::from_value(spec).unwrap(), &Sandbox::default())
+        fields(&serde_json::from_value(spec).unwrap(), &Sandbox::default(), true)
     }
 
     #[test]
@@ -90,6 +91,13 @@ mod tests {
         let shared =
             json!({ "shareProcessNamespace": true, "containers": [{ "name": "c", "image": "app" }] });
         let sandbox = Sandbox { processes: Processes::Pod, ..Sandbox::default() };
-        assert!(fields(&serde_json::from_value(shared).unwrap(), &sandbox).is_empty());
+        assert!(fields(&serde_json::from_value(shared).unwrap(), &sandbox, true).is_empty());
+    }
+
+    #[test]
+    fn without_root_a_pod_has_users_of_its_own() {
+        let spec = json!({ "hostUsers": false, "containers": [{ "name": "c", "image": "app" }] });
+        let spec = serde_json::from_value(spec).unwrap();
+        assert!(fields(&spec, &Sandbox::default(), false).is_empty());
     }
 }

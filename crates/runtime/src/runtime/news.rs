@@ -15,6 +15,7 @@ use crate::{
     spec::{self, Handler},
     state::State,
     status::{self, Observed},
+    users,
 };
 
 /// What a look at a pod found besides its state.
@@ -52,7 +53,8 @@ impl News {
     /// Begins to tell about a pod that is started now: nothing about its state was told before.
     pub(super) fn begin(&mut self, pod: &api::Pod, told: &spec::Pod, state: &State) {
         if let (Handler::Oci, Some(spec)) = (told.handler, &pod.spec) {
-            self.besides.extend(events::ignored(&resolve::ignored::fields(spec, &told.sandbox)));
+            let is_root = users::is_machine_root();
+            self.besides.extend(events::ignored(&resolve::ignored::fields(spec, &told.sandbox, is_root)));
         }
         let status = || pod.status.clone().unwrap_or_default();
         let told = self.told.get_or_insert_with(|| Telling {

@@ -443,10 +443,14 @@ fn what_a_pod_asks_for_in_vain_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let mut node = node(dir.path());
     let mut pod = of_image("p", "true", json!({}));
-    pod.spec.as_mut().unwrap().host_users = Some(false);
+    let labelled = json!({ "seLinuxOptions": { "level": "s0" } });
+    pod.spec.as_mut().unwrap().security_context = Some(serde_json::from_value(labelled).unwrap());
     node.create(&pod);
     node.end("p");
-    let told = ("FieldsIgnored", "This node does not do what these fields ask for: spec.hostUsers");
+    let told = (
+        "FieldsIgnored",
+        "This node does not do what these fields ask for: spec.securityContext.seLinuxOptions",
+    );
     assert_eq!(node.events("p").iter().filter(|event| **event == told).count(), 1, "{:?}", node.events("p"));
     node.create(&of_image("q", "true", json!({})));
     node.end("q");

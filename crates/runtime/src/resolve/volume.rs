@@ -179,7 +179,8 @@ fn tokens<'a>(inputs: &'a Inputs<'_>, volume: &'a api::Volume) -> impl Iterator<
 /// Whether something in a volume is secret: a token, or of a Secret.
 fn is_secret(volume: &api::Volume) -> bool {
     let mut sources = volume.projected.iter().flat_map(|projected| projected.sources.iter().flatten());
-    volume.secret.is_some() || sources.any(|source| source.secret.is_some() || source.service_account_token.is_some())
+    volume.secret.is_some()
+        || sources.any(|source| source.secret.is_some() || source.service_account_token.is_some())
 }
 
 fn empty_dir(inputs: &Inputs<'_>, empty: &EmptyDirVolumeSource) -> Result<Plan, String> {

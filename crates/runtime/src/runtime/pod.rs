@@ -155,7 +155,7 @@ impl Pod {
                 if run.progress || is_synced {
                     if let Some(snapshot) = &snapshot {
                         // What was in memory is gone after a boot.
-                        refresh_volumes(inputs(site, &pod, snapshot, start_time), &run.spec, site.now);
+                        refresh_volumes(inputs(site, &pod, snapshot, start_time), &run.spec, site);
                     }
                     self.resume(site, stop);
                 }

@@ -33,5 +33,9 @@ pub const MANIFEST_NODES_MAX: usize = 250_000;
 /// How many nodes the aliases of one YAML document may repeat: enough for any honest use, too few for a bomb.
 pub const MANIFEST_REPEATED_NODES_MAX: usize = 20_000;
 
+/// How many combinations of verb, group, resource and name the rules may have that somebody gives who does not have all:
+/// each is held against each of their own.
+pub const RULE_COMBINATIONS_MAX: usize = 10_000;
+
 /// How long a protobuf body may be, in bytes (upstream's bound for any request).
 pub const PROTOBUF_BYTES_MAX: usize = 3 * 1024 * 1024;

@@ -7,6 +7,7 @@ use crate::{
     ApiError, Kind, Object, Snapshot, Typed,
     admit::{self, Admitted, Context},
     api::{Pod, PriorityClass},
+    claim,
     kinds::{
         Rules,
         priority_class::{self, PREEMPT},
@@ -38,8 +39,16 @@ pub fn create(snapshot: &Snapshot, mut object: Typed, ctx: &mut Context<'_>) -> 
 ///
 /// # Errors
 /// 403 if another object forbids it.
-pub fn check_update(snapshot: &Snapshot, new: &Typed) -> Result<(), ApiError> {
+pub fn check_update(snapshot: &Snapshot, old: &Object, new: &Typed) -> Result<(), ApiError> {
     match new {
+        Typed::PersistentVolumeClaim(new) => {
+            let old = old.decode();
+            if claim::requested(new) > claim::requested(&old) {
+                claim::check_growth(&old, new, snapshot)?;
+                limit_range::check_claim(snapshot, new)?;
+            }
+            Ok(())
+        }
         Typed::PriorityClass(class) => check_default_class(snapshot, class),
         _ => Ok(()),
     }

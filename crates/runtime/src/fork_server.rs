@@ -35,8 +35,11 @@ use crate::{
     journal::{self, Event},
     limits,
     shim::{self, connect, exec},
-    sys,
+    sys, users,
 };
+
+/// Its second argument, if whoever starts it has entered their user's ranges.
+const RANGES: &str = "ranges";
 
 /// What shims are called in a list of processes.
 const SHIM_NAME: &str = "cronlet-shim";
@@ -118,6 +121,7 @@ impl Process {
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         let child = Command::new(executable)
             .arg(ARGUMENT)
+            .args(users::has_ranges().then_some(RANGES))
             .env_clear()
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())
@@ -152,6 +156,9 @@ impl Drop for Process {
 /// This must be the first statement of `main`: such a process has one thread and little memory.
 pub fn main_if_requested() {
     if std::env::args_os().nth(1).is_some_and(|first| first == ARGUMENT) {
+        if std::env::args_os().nth(2).is_some_and(|second| second == RANGES) {
+            users::inherit_ranges();
+        }
         std::process::exit(serve());
     }
 }

@@ -12,6 +12,7 @@ use std::{
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use rustix::{
@@ -34,14 +35,18 @@ pub fn is_machine_root() -> bool {
     geteuid().is_root() && !has_ranges()
 }
 
-/// Whether this process is root of a namespace with the ranges of an ordinary user.
+/// Whether this program has entered a namespace with ranges of its own accord. Whoever finds themselves root of one, as in
+/// a container without root, is root of all that there is.
+static ENTERED: AtomicBool = AtomicBool::new(false);
+
+/// Whether this process is root of a namespace with the ranges of an ordinary user, which this program has entered.
 pub(crate) fn has_ranges() -> bool {
-    geteuid().is_root() && own_map("uid_map").is_ok_and(|map| is_of_ranges(&map))
+    ENTERED.load(Ordering::Relaxed)
 }
 
-/// Whether a map is of the kind that [`map_of`] makes. Root of another kind of namespace takes that for the machine.
-fn is_of_ranges(map: &[Extent]) -> bool {
-    matches!(map, [(0, own, 1), (1, ..), ..] if *own != 0)
+/// Says so of a process that one with ranges has started.
+pub(crate) fn inherit_ranges() {
+    ENTERED.store(true, Ordering::Relaxed);
 }
 
 /// The user and the group of this process outside of its namespace.
@@ -59,7 +64,10 @@ pub fn enter_ranges(data_dir: Option<&Path>) -> bool {
         return false;
     }
     match Ranges::of_this_user().and_then(|ranges| ranges.map(|ranges| ranges.enter(data_dir)).transpose()) {
-        Ok(entered) => entered.is_some(),
+        Ok(entered) => {
+            ENTERED.store(entered.is_some(), Ordering::Relaxed);
+            entered.is_some()
+        }
         Err(error) => {
             tracing::warn!(%error, "the ranges in /etc/subuid and /etc/subgid cannot be used: all containers run as one user");
             false
@@ -78,8 +86,11 @@ pub(crate) fn share_with(pid: i32) -> io::Result<()> {
     Ok(())
 }
 
-/// Lets this process be who it is outside again, in a namespace of its own with that user alone.
-pub(crate) fn be_outside() -> io::Result<()> {
+/// Lets a process that has ranges be who it is outside again, in a namespace of its own with that user alone.
+pub(crate) fn be_outside_of_ranges() -> io::Result<()> {
+    if !has_ranges() {
+        return Ok(());
+    }
     let ((uid, gid), (own_uid, own_gid)) = (outside(), (geteuid().as_raw(), getegid().as_raw()));
     sys::unshare(UnshareFlags::NEWUSER)?;
     mounts::namespace::map_one((uid, own_uid), (gid, own_gid))
@@ -259,10 +270,6 @@ mod tests {
             [0, 1, 1000, 65536, 65537].map(|id| outer(&map, id)),
             [Some(1000), Some(100_000), Some(100_999), Some(165_535), None]
         );
-        assert!(is_of_ranges(&map));
-        for other in ["0 0 4294967295", "0 100000 65536", "0 1000 1", "1000 1000 1", ""] {
-            assert!(!is_of_ranges(&extents(other)), "{other}");
-        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::{
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::{
+        Arc,
         atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
@@ -26,7 +27,9 @@ use serde_json::{Value, json};
 use crate::{
     api::Shared,
     authz,
-    limits::{AUDIT_EVENTS_MAX, AUDIT_FILE_BYTES_MAX, AUDIT_FILES_MAX},
+    limits::{
+        AUDIT_AGENT_BYTES_MAX, AUDIT_EVENTS_MAX, AUDIT_FILE_BYTES_MAX, AUDIT_FILES_MAX, AUDIT_URI_BYTES_MAX,
+    },
     query::Query,
     router,
 };
@@ -68,14 +71,23 @@ impl AuditLog {
     }
 }
 
-/// What is known of a request before it is answered.
+/// What is known of a request before it is answered. If it never is, because the client has gone, that is told: what it has
+/// asked for may have been done.
 pub(crate) struct Asked {
+    api: Arc<Shared>,
     event: Value,
+}
+
+/// The code of requests that nobody waits for an answer of; nginx has made it common.
+const CLIENT_GONE: u16 = 499;
+
+fn cut(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
 }
 
 impl Asked {
     /// Looks at a request.
-    pub(crate) fn new(api: &Shared, request: &Request) -> Self {
+    pub(crate) fn new(api: &Arc<Shared>, request: &Request) -> Self {
         let (method, uri) = (request.method(), request.uri());
         let query = Query::parse(uri.query().unwrap_or_default());
         let (headers, extensions) = (request.headers(), request.extensions());
@@ -85,7 +97,7 @@ impl Asked {
             "level": "Metadata",
             "auditID": api.ids().uid(),
             "stage": "ResponseComplete",
-            "requestURI": uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str),
+            "requestURI": cut(uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str), AUDIT_URI_BYTES_MAX),
             "requestReceivedTimestamp": micro(api.now()),
         });
         authz::with_action(method, uri.path(), &query, |action| match action {
@@ -105,7 +117,7 @@ impl Asked {
         });
         let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         if let Some(agent) = agent {
-            event["userAgent"] = json!(agent);
+            event["userAgent"] = json!(cut(agent, AUDIT_AGENT_BYTES_MAX));
         }
         if let Some(Peer(peer)) = extensions.get::<Peer>() {
             event["sourceIPs"] = json!([peer.ip()]);
@@ -115,19 +127,32 @@ impl Asked {
             None => json!({"username": "system:anonymous", "groups": ["system:unauthenticated"]}),
         };
         if let Some(other) = headers.get("impersonate-user").and_then(|value| value.to_str().ok()) {
-            event["impersonatedUser"] = json!({"username": other});
+            event["impersonatedUser"] = json!({"username": cut(other, AUDIT_AGENT_BYTES_MAX)});
         }
-        Asked { event }
+        Asked { api: api.clone(), event }
     }
 
     /// Tells of the request and the code of its answer.
-    pub(crate) fn answered(mut self, api: &Shared, log: &AuditLog, code: u16) {
-        self.event["responseStatus"] = json!({"metadata": {}, "code": code});
-        self.event["stageTimestamp"] = json!(micro(api.now()));
+    pub(crate) fn answered(mut self, code: u16) {
+        self.tell(code);
+    }
+
+    fn tell(&mut self, code: u16) {
+        let mut event = self.event.take();
+        event["responseStatus"] = json!({"metadata": {}, "code": code});
+        event["stageTimestamp"] = json!(micro(self.api.now()));
         if matches!(code, 401 | 403) {
-            self.event["annotations"] = json!({"authorization.k8s.io/decision": "forbid"});
+            event["annotations"] = json!({"authorization.k8s.io/decision": "forbid"});
         }
-        log.send(&self.event);
+        self.api.audit.get().iter().for_each(|log| log.send(&event));
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if !self.event.is_null() {
+            self.tell(CLIENT_GONE);
+        }
     }
 }
 
@@ -153,7 +178,10 @@ impl Out {
     fn write(&mut self, line: &str) -> io::Result<()> {
         let length = u64::try_from(line.len()).unwrap_or(u64::MAX);
         if self.bytes > 0 && self.bytes.saturating_add(length) > AUDIT_FILE_BYTES_MAX {
-            self.rotate()?;
+            // What cannot be rotated is gone on with: a large file is better than none.
+            if let Err(error) = self.rotate() {
+                tracing::error!(file = %self.path.display(), %error, "the audit log cannot be rotated");
+            }
         }
         self.file.write_all(line.as_bytes())?;
         self.bytes += length;

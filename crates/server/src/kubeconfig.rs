@@ -29,7 +29,7 @@ pub fn kubeconfig(
     // Quoted as JSON, which YAML reads: a user's name may be anything.
     let user = serde_json::Value::from(user);
     let namespace =
-        namespace.map_or_else(String::new, |namespace| format!("\x20   namespace: {namespace}\n"));
+        namespace.map_or_else(String::new, |namespace| format!("\x20   namespace: {namespace:?}\n"));
     format!(
         "apiVersion: v1\n\
          kind: Config\n\

@@ -74,6 +74,10 @@ pub const AUDIT_FILE_BYTES_MAX: u64 = 64 << 20;
 pub const AUDIT_FILES_MAX: usize = 4;
 /// Audit events that wait to be written. One more is lost, which the node's log says.
 pub const AUDIT_EVENTS_MAX: usize = 4_096;
+/// How much of a request's URI, and of what the client says of itself, an audit event has, in bytes.
+pub const AUDIT_URI_BYTES_MAX: usize = 4_096;
+/// See [`AUDIT_URI_BYTES_MAX`] (upstream's bound).
+pub const AUDIT_AGENT_BYTES_MAX: usize = 1_024;
 
 const _: () = assert!(CONNECTIONS_MAX >= REQUESTS_IN_FLIGHT_MAX);
 const _: () = assert!(WATCH_SECONDS_DEFAULT.end <= WATCH_SECONDS_MAX);

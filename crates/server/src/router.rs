@@ -83,7 +83,7 @@ fn health(request: &Request, checks: &[(&str, bool)]) -> Response {
 
 async fn handle(State(api): State<Api>, request: Request) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let asked = api.shared().audit.get().map(|log| (log, Asked::new(api.shared(), &request)));
+    let asked = api.shared().audit.get().map(|_| Asked::new(api.shared(), &request));
     // A defect in one answer must not take the connection's other requests with it.
     let answer = AssertUnwindSafe(answer(api.shared(), request)).catch_unwind().await;
     let answer = answer.unwrap_or_else(|_panic| {
@@ -91,9 +91,8 @@ async fn handle(State(api): State<Api>, request: Request) -> Response {
             "Internal error occurred: the server failed while handling the request; its log has the cause";
         Err(ApiError::internal(why))
     });
-    if let Some((log, asked)) = asked {
-        let code = answer.as_ref().map_or_else(ApiError::code, |response| response.status().as_u16());
-        asked.answered(api.shared(), log, code);
+    if let Some(asked) = asked {
+        asked.answered(answer.as_ref().map_or_else(ApiError::code, |response| response.status().as_u16()));
     }
     match answer {
         Ok(response) => {

@@ -33,8 +33,8 @@ pub(crate) use request::create_token;
 pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 /// The file of the key that signs tokens.
 const KEY_FILE: &str = "sa.key";
-/// How long a deleted pod's token is still taken, as upstream has it: its containers are ending.
-const DELETED_POD_TIME: SignedDuration = SignedDuration::from_secs(60);
+/// How long the token of something that was deleted is still taken, as upstream has it: a pod's containers are ending.
+const DELETED_TIME: SignedDuration = SignedDuration::from_secs(60);
 /// Tokens that pods are given by default last this long…
 const EXTENDED_SECONDS: i64 = 365 * 24 * 3600;
 /// …although they ask for this much, and are replaced in time: programs that read their token only once work on.
@@ -278,25 +278,22 @@ fn is_for_this_api(audiences: &[String]) -> bool {
 
 /// The account, and what a token is bound to, must still be there.
 fn check_bound(private: &Private, snapshot: &Snapshot, now: Timestamp) -> Result<(), &'static str> {
-    let find = |kind, namespace: &str, named: &Named| {
-        let found = snapshot.get(&Key::new(kind, namespace, named.name.as_str()))?;
-        (found.meta().uid.as_ref() == named.uid).then_some(found)
+    // Something may hold back what has been deleted for long.
+    let is_there = |kind, named: &Named| {
+        let found = snapshot.get(&Key::new(kind, private.namespace.as_str(), named.name.as_str()));
+        found.is_some_and(|found| {
+            let ended = found.meta().deleted.and_then(|at| at.checked_add(DELETED_TIME).ok());
+            found.meta().uid.as_ref() == named.uid && ended.is_none_or(|at| at >= now)
+        })
     };
-    let namespace = private.namespace.as_str();
-    if find(Kind::ServiceAccount, namespace, &private.serviceaccount).is_none() {
+    if !is_there(Kind::ServiceAccount, &private.serviceaccount) {
         return Err("the token's service account is gone");
     }
-    if let Some(named) = &private.secret
-        && find(Kind::Secret, namespace, named).is_none()
-    {
+    if private.secret.as_ref().is_some_and(|named| !is_there(Kind::Secret, named)) {
         return Err("the secret that the token is bound to is gone");
     }
-    if let Some(named) = &private.pod {
-        let pod = find(Kind::Pod, namespace, named).ok_or("the pod that the token is bound to is gone")?;
-        let ended = pod.meta().deleted.and_then(|at| at.checked_add(DELETED_POD_TIME).ok());
-        if ended.is_some_and(|at| at < now) {
-            return Err("the pod that the token is bound to has been deleted");
-        }
+    if private.pod.as_ref().is_some_and(|named| !is_there(Kind::Pod, named)) {
+        return Err("the pod that the token is bound to is gone");
     }
     Ok(())
 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use cronlet_object::{
     ApiError, Key, Kind, Object, Transaction, Write,
     admit::{Subresource, Updated},
-    api::PersistentVolumeClaim,
-    claim, policy, rbac,
+    policy, rbac,
 };
 
 use crate::{api::Shared, authn::User, path::Part, query::WriteOptions};
@@ -33,8 +32,11 @@ pub(crate) use watch::watch;
 /// Whether a replacement of this kind is held against other objects: those that give rights, and those of which there is
 /// one default.
 fn is_looked_at_by_others(kind: Kind) -> bool {
-    use Kind::{ClusterRole, ClusterRoleBinding, PriorityClass, Role, RoleBinding};
-    matches!(kind, ClusterRole | ClusterRoleBinding | Role | RoleBinding | PriorityClass)
+    use Kind::{ClusterRole, ClusterRoleBinding, PersistentVolumeClaim, PriorityClass, Role, RoleBinding};
+    matches!(
+        kind,
+        ClusterRole | ClusterRoleBinding | Role | RoleBinding | PersistentVolumeClaim | PriorityClass
+    )
 }
 
 /// The object that a path names.
@@ -67,16 +69,12 @@ async fn write(
     user: &User,
 ) -> Result<Outcome, ApiError> {
     let (key, expect) = (old.key(), old.revision());
-    if let (Kind::PersistentVolumeClaim, Updated::Replace(admitted)) = (key.kind, &updated) {
-        let new = admitted.draft.clone().unsealed().decode::<PersistentVolumeClaim>();
-        claim::check_growth(&old.decode(), &new, &api.store.snapshot())?;
-    }
     if let Updated::Replace(admitted) = &updated
         && is_looked_at_by_others(key.kind)
     {
         let (new, snapshot) = (admitted.draft.clone().unsealed().typed(), api.store.snapshot());
         rbac::check_escalation(&snapshot, user.asker(), Some(old), &new)?;
-        policy::check_update(&snapshot, &new)?;
+        policy::check_update(&snapshot, old, &new)?;
     }
     let (write, warnings) = match updated {
         Updated::Unchanged => return Ok(Outcome { object: old.clone(), warnings: Vec::new() }),

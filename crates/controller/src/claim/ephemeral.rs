@@ -7,6 +7,7 @@ use cronlet_object::{
     api::{ObjectMeta, OwnerReference, PersistentVolumeClaim, Pod, Volume},
     claim::{check_made_for, ephemeral_name},
     event::{self, Note, Recorder},
+    policy,
 };
 
 use super::class;
@@ -91,8 +92,8 @@ fn missing(
         status: None,
     };
     let mut context = admit::Context { now: view.now, ids };
-    let Admitted { draft, .. } =
-        admit::create(claim.into(), &mut context).map_err(|error| error.message().to_owned())?;
+    let Admitted { draft, .. } = policy::create(view.snapshot, claim.into(), &mut context)
+        .map_err(|error| error.message().to_owned())?;
     Ok(Some(Write::Create(draft)))
 }
 

@@ -1,7 +1,7 @@
 //! Services: stored for the sake of clients that expect them. Nothing gives them an address or forwards what is sent to
 //! one, so a Service is headless here unless it says otherwise.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use jiff::Timestamp;
 use k8s_openapi::{

@@ -83,8 +83,9 @@ fn one_class_can_be_that_of_pods_that_name_none() {
         "priorityclasses.scheduling.k8s.io \"other\" is forbidden: PriorityClass usual is already marked as \
          default. Only one default can exist"
     );
-    assert!(check_update(&snapshot, &typed(&class("usual", 10, &default))).is_ok());
-    assert_eq!(check_update(&snapshot, &typed(&class("other", 20, &default))).unwrap_err().code(), 403);
+    let old = snapshot.list(Kind::PriorityClass).next().unwrap();
+    assert!(check_update(&snapshot, old, &typed(&class("usual", 10, &default))).is_ok());
+    assert_eq!(check_update(&snapshot, old, &typed(&class("other", 20, &default))).unwrap_err().code(), 403);
 }
 
 #[test]

@@ -21,6 +21,17 @@ fn one(text: &str) -> Option<Vec<String>> {
     Some(vec![text.to_owned()])
 }
 
+/// How many parts some rules have.
+pub(super) fn combinations(rules: &[PolicyRule]) -> usize {
+    let of_rule = |rule: &PolicyRule| {
+        let named = list(&rule.resource_names).len().max(1);
+        let resources = list(&rule.api_groups).len().saturating_mul(list(&rule.resources).len());
+        let all = resources.saturating_mul(named).saturating_add(list(&rule.non_resource_urls).len());
+        all.saturating_mul(rule.verbs.len())
+    };
+    rules.iter().map(of_rule).fold(0, usize::saturating_add)
+}
+
 fn break_down(rule: &PolicyRule) -> Vec<PolicyRule> {
     let mut parts = Vec::new();
     for verb in &rule.verbs {

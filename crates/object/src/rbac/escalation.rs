@@ -3,7 +3,7 @@
 use k8s_openapi::api::rbac::v1::{PolicyRule, RoleRef};
 
 use super::{Action, Asker, GROUP, ResourceAction, cover, decide, everything, rules_of, rules_of_role};
-use crate::{ApiError, Kind, Object, Snapshot, Typed, validate::equal};
+use crate::{ApiError, Kind, Object, Snapshot, Typed, limits::RULE_COMBINATIONS_MAX, validate::equal};
 
 /// Checks a write of a role or binding; `old` is absent for a new one. Other kinds are none of its business.
 ///
@@ -101,6 +101,13 @@ impl Write<'_> {
     }
 
     fn has(&self, rules: &[PolicyRule]) -> Result<(), ApiError> {
+        let combinations = cover::combinations(rules);
+        if combinations > RULE_COMBINATIONS_MAX {
+            return Err(self.refused(&format!(
+                "its rules have {combinations} combinations of verb, group, resource and name, which are too many to be \
+                 held against your own ({RULE_COMBINATIONS_MAX} at most): write several roles, or use \"*\""
+            )));
+        }
         let missing = cover::missing(&rules_of(self.snapshot, self.asker, self.namespace()), rules);
         if missing.is_empty() {
             return Ok(());

@@ -201,6 +201,21 @@ fn nobody_gives_what_they_do_not_have() {
 }
 
 #[test]
+fn rules_with_very_many_combinations_are_not_compared() {
+    let many: Vec<String> = (0..2_000).map(|number| format!("x{number}")).collect();
+    let rules = json!([{"apiGroups": many, "resources": many, "verbs": many}]);
+    let refused = check_escalation(
+        &cluster(&[]),
+        Asker { name: "ann", groups: &[] },
+        None,
+        &typed(&role("r", "a", &rules)),
+    );
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.code(), 403);
+    assert!(refused.message().contains("8000000000 combinations"), "{}", refused.message());
+}
+
+#[test]
 fn who_may_bind_or_escalate_needs_no_more() {
     let rules = json!([
         {"apiGroups": [GROUP], "resources": ["clusterroles"], "resourceNames": ["cluster-admin"], "verbs": ["bind"]},

@@ -68,7 +68,13 @@ pub fn list(dir: &Path, attempt: u32) -> io::Result<Vec<PathBuf>> {
 /// Opens a log file for reading, and says which inode it has. What is compressed is unpacked, into memory. A plain file
 /// is not compressed while it is open: whoever has read it looks for its inode to find the next.
 pub(super) fn open(path: &Path) -> io::Result<(File, u64)> {
-    let file = File::open(path)?;
+    let file = match File::open(path) {
+        // It was compressed since it was listed.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !is_compressed(path) => {
+            return open(&with_end(path, COMPRESSED));
+        }
+        file => file?,
+    };
     if is_compressed(path) {
         let inode = file.metadata()?.ino();
         return Ok((unpack(file)?, inode));

@@ -2,14 +2,15 @@
 
 use std::{
     collections::HashSet,
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fs, io,
-    os::unix::fs::DirBuilderExt,
+    os::unix::{ffi::OsStringExt as _, fs::DirBuilderExt},
     path::{Path, PathBuf},
 };
 
 use cronlet_object::api;
 use jiff::Timestamp;
+use rustix::mount::{UnmountFlags, unmount};
 
 use crate::{
     journal::{self, Event, Exit, ExitKind, Usage},
@@ -129,9 +130,48 @@ pub(super) fn remove_logs(pod: &spec::Pod, state: &State) {
     remove_dir(&pod.log_dir);
 }
 
-/// Removes a directory with all that is in it.
+/// The log files of a pod that has ended, which a server before did not come to compress.
+pub(super) fn uncompressed_logs(pod: &spec::Pod, state: &State) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for container in &state.containers {
+        for attempt in [&container.current, &container.previous].into_iter().flatten() {
+            let dir = pod.log_dir.join(&container.name);
+            all.extend(files::uncompressed(&dir, attempt.number).unwrap_or_default());
+        }
+    }
+    all
+}
+
+/// Removes a directory with all that is in it, but nothing that is mounted there: a container may have been allowed to
+/// mount something that outlives it.
 pub(super) fn remove_dir(path: &Path) {
-    warn_unless_removed(path, sandbox::remove(path));
+    warn_unless_removed(path, detach_below(path).and_then(|()| sandbox::remove(path)));
+}
+
+fn detach_below(path: &Path) -> io::Result<()> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mut below: Vec<PathBuf> = mount_points(&mounts).filter(|point| point.starts_with(path)).collect();
+    // What is mounted later is listed later.
+    while let Some(point) = below.pop() {
+        unmount(&point, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)?;
+    }
+    Ok(())
+}
+
+/// The mount points of `/proc/<pid>/mountinfo`, in which some bytes are written as `\` and three octal digits.
+fn mount_points(mounts: &str) -> impl Iterator<Item = PathBuf> {
+    mounts.lines().filter_map(|line| {
+        let field = line.split(' ').nth(4)?;
+        let mut point = Vec::new();
+        let mut parts = field.split('\\');
+        point.extend_from_slice(parts.next()?.as_bytes());
+        for part in parts {
+            let (digits, rest) = part.split_at_checked(3)?;
+            point.push(u8::from_str_radix(digits, 8).ok()?);
+            point.extend_from_slice(rest.as_bytes());
+        }
+        Some(PathBuf::from(OsString::from_vec(point)))
+    })
 }
 
 fn warn_unless_removed(path: &Path, removed: io::Result<()>) {

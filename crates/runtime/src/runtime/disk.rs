@@ -1,6 +1,6 @@
 //! Looks after the node's disk: while pods run, and before others start.
 
-use std::{io, path::Path};
+use std::{io, path::Path, sync::Arc};
 
 use cronlet_object::{Object, api, quantity::Quantity};
 use rustix::fs::statvfs;
@@ -35,23 +35,33 @@ pub(super) fn watch(shared: &Shared) {
     }
 }
 
-/// Removes what no image needs; whether that was anything.
+/// Removes what no image needs; whether that was anything, or is still to be waited for.
 fn frees_images(shared: &Shared) -> bool {
     let Some(images) = &shared.images else { return false };
-    let freed = images.collect_garbage(&shared.facts.pods_dir);
-    freed
-        .inspect_err(|error| tracing::warn!(%error, "unused images cannot be removed"))
-        .is_ok_and(|freed| freed > 0)
+    match images.collect_garbage(&shared.facts.pods_dir) {
+        Ok(freed) => freed > 0,
+        Err(cronlet_image::Error::Busy) => true,
+        Err(error) => {
+            tracing::warn!(%error, "unused images cannot be removed");
+            false
+        }
+    }
 }
 
 fn evict_one(shared: &Shared, short: &str) {
-    let pods = shared.queue.active();
+    // Those that were started.
+    let is_active = |(uid, pod): &(Arc<str>, Arc<Object>)| {
+        let phase = pod.decode::<api::Pod>().status.and_then(|status| status.phase);
+        let ended = matches!(phase.as_deref(), Some("Succeeded" | "Failed"));
+        !ended && pod_dir(&shared.facts.pods_dir, uid).exists()
+    };
+    let pods: Vec<_> = shared.queue.objects().into_iter().filter(is_active).collect();
     let candidates: Vec<Candidate> = pods.iter().map(|(uid, pod)| candidate(shared, uid, pod)).collect();
     let Some(chosen) = choose(&candidates) else { return };
     let uid = &pods[chosen].0;
     let message = format!("{short}{}", consumption(&candidates[chosen]));
     tracing::warn!(%uid, %message, "a pod is evicted");
-    shared.queue.change(uid, |wanted| wanted.evict = Some(message));
+    shared.queue.evict(uid, message);
 }
 
 fn measure(dir: &Path) -> io::Result<Disk> {

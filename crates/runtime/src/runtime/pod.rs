@@ -124,9 +124,11 @@ impl Pod {
 
     /// Removes what a pod that has ended keeps on the disk.
     fn empty(&mut self, site: Site<'_>) {
+        // Its shim may have things open there until it has ended, too.
         let finished = self.run.as_ref().is_some_and(|run| run.state.finished.is_some());
-        if finished && !std::mem::replace(&mut self.emptied, true) {
+        if finished && self.link.is_none() && !std::mem::replace(&mut self.emptied, true) {
             directory::content(site.dir).iter().for_each(|path| directory::remove_dir(path));
+            remove_secrets(site);
         }
     }
 
@@ -165,7 +167,8 @@ impl Pod {
                     self.ask_to_stop(grace_seconds);
                 }
                 self.tell_deadline(status::deadline(&pod, start_time));
-                if let (Some(snapshot), Some(_), Some(run)) = (&snapshot, &self.link, &self.run) {
+                let running = self.run.as_ref().filter(|run| run.state.finished.is_none());
+                if let (Some(snapshot), Some(_), Some(run)) = (&snapshot, &self.link, running) {
                     let inputs = inputs(site, &pod, snapshot, start_time);
                     refresh_volumes(inputs, &run.spec, site);
                     self.follow_images(site, inputs);
@@ -211,7 +214,9 @@ impl Pod {
         let Some(spec) = journal::specification(&records) else { return };
         let state = State::replay(&spec, &records);
         let finished = state.finished.is_some();
-        if !finished {
+        if finished {
+            self.uncompressed = directory::uncompressed_logs(&spec, &state);
+        } else {
             match Link::connect(site.dir, &journal, uid, &site.shared.watcher) {
                 Ok(link) => self.link = link,
                 Err(error) => tracing::warn!(%uid, %error, "cannot connect to the pod's shim"),
@@ -294,9 +299,7 @@ impl Pod {
         if self.run.as_ref().is_some_and(|run| run.spec.handler == spec::Handler::Oci) {
             cgroup::remove(site.uid);
         }
-        if let Some(secrets) = &site.shared.facts.secrets_dir {
-            directory::remove_dir(&resolve::pod_dir(secrets, site.uid));
-        }
+        remove_secrets(site);
         Outcome::Gone
     }
 
@@ -374,6 +377,7 @@ impl Pod {
         // Without a snapshot nothing new is known of what the pod refers to.
         let Some(snapshot) = snapshot else { return };
         if let Some(short) = disk::refusal(site.shared) {
+            site.shared.queue.tell_short();
             return self.blocked = vec![not_about_a_volume(short)];
         }
         let images = site.shared.images.as_ref();
@@ -479,6 +483,13 @@ fn start_shim(site: Site<'_>, stop: Option<i64>) -> Result<Link, Blocked> {
     let shared = site.shared;
     Link::start(site.dir, site.uid, stop, &shared.watcher, &shared.fork_server)
         .map_err(|error| not_about_a_volume(format!("cannot start the pod's shim: {error}")))
+}
+
+/// Removes what a pod has of Secrets, where that is elsewhere than its other files.
+fn remove_secrets(site: Site<'_>) {
+    if let Some(secrets) = &site.shared.facts.secrets_dir {
+        directory::remove_dir(&resolve::pod_dir(secrets, site.uid));
+    }
 }
 
 /// What a pod that runs is looked at with.

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use cronlet_object::{Object, Snapshot, api};
+use cronlet_object::{Object, Snapshot};
 use tokio::sync::watch;
 
 use super::pod::{Outcome, Pod};
@@ -72,6 +72,8 @@ struct Table {
     starting: VecDeque<Arc<str>>,
     /// Whether it waits that pods are told of others.
     names_due: bool,
+    /// Whether a pod was not started because the disk is short.
+    short: bool,
     /// Whether all pods are to end, those included that are not known yet.
     stopping: bool,
     closed: bool,
@@ -209,23 +211,35 @@ impl Queue {
         }
     }
 
-    /// The pods that may run, with their objects.
-    pub(super) fn active(&self) -> Vec<(Arc<str>, Arc<Object>)> {
-        let is_active = |pod: &Object| {
-            let status = pod.decode::<api::Pod>().status;
-            !matches!(status.and_then(|status| status.phase).as_deref(), Some("Succeeded" | "Failed"))
-        };
+    /// The pods that are known and are to stay, with their objects.
+    pub(super) fn objects(&self) -> Vec<(Arc<str>, Arc<Object>)> {
         let table = self.table();
         let all = table.entries.iter().filter(|(_, entry)| !entry.wanted.removed);
-        let all = all.filter_map(|(uid, entry)| Some((uid.clone(), entry.wanted.object.clone()?)));
-        all.filter(|(_, pod)| is_active(pod)).collect()
+        all.filter_map(|(uid, entry)| Some((uid.clone(), entry.wanted.object.clone()?))).collect()
     }
 
-    /// Waits until pods run; false when the runtime is dropped.
+    /// Has a pod evicted, if it is known.
+    pub(super) fn evict(&self, uid: &Arc<str>, why: String) {
+        let mut table = self.table();
+        if let Some(entry) = table.entries.get_mut(uid) {
+            entry.wanted.evict = Some(why);
+            self.enqueue(&mut table, uid);
+        }
+    }
+
+    /// Has the disk looked at although no pod may run: one was not started because it is short.
+    pub(super) fn tell_short(&self) {
+        self.table().short = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until pods run, or would; false when the runtime is dropped.
     pub(super) fn wait_for_pods(&self) -> bool {
-        let is_idle = |table: &mut Table| !table.closed && *self.running.borrow() == 0;
+        let is_idle = |table: &mut Table| !table.closed && !table.short && *self.running.borrow() == 0;
         let waited = self.changed.wait_while(self.table(), is_idle);
-        !waited.unwrap_or_else(PoisonError::into_inner).closed
+        let mut table = waited.unwrap_or_else(PoisonError::into_inner);
+        table.short = false;
+        !table.closed
     }
 
     /// Waits so long; false when the runtime is dropped.

@@ -333,10 +333,8 @@ fn prepare(
     let message = match sandbox {
         Some(sandbox) => sandbox.enter(container, report)?,
         None => {
-            if users::has_ranges() {
-                // A process of the host is its user's, whatever the node needs for containers.
-                users::be_outside().map_err(|error| failed("be the node's user", error))?;
-            }
+            // A process of the host is its user's, whatever the node needs for containers.
+            users::be_outside_of_ranges().map_err(|error| failed("be the node's user", error))?;
             mounts::set_up(container, pod_dir).map_err(Failure::Refused)?
         }
     };
@@ -355,17 +353,7 @@ fn prepare(
     if !files.is_empty() {
         tell_files(report, &files).map_err(|error| failed("hand over the termination message", error))?;
     }
-    if let Some(sandbox) = sandbox {
-        sandbox::privileges::assume(sandbox.identity, sandbox.root, container.no_new_privileges)
-            .map_err(|(step, error)| failed(step, error))?;
-    } else {
-        if let Some(identity) = &container.identity {
-            assume(identity).map_err(|error| failed(&format!("run as user {}", identity.uid), error))?;
-        }
-        if container.no_new_privileges {
-            set_no_new_privs(true).map_err(step("give up new privileges"))?;
-        }
-    }
+    become_its_user(container, *sandbox).map_err(|(step, error)| failed(&step, error))?;
     chdir(&container.cwd)
         .map_err(|error| failed(&format!("enter workingDir {:?}", container.cwd), error.into()))?;
     // After the last change of user, which would undo it. The shim may have died before.
@@ -385,6 +373,21 @@ fn prepare(
         (None, None) => Ok(()),
     }
     .map_err(step("redirect the output"))
+}
+
+/// Takes the user of the container and what it may do.
+fn become_its_user(container: &Container, sandbox: Option<&Sandbox<'_>>) -> Result<(), (String, io::Error)> {
+    if let Some(sandbox) = sandbox {
+        return sandbox::privileges::assume(sandbox.identity, sandbox.root, container.no_new_privileges)
+            .map_err(|(step, error)| (step.to_owned(), error));
+    }
+    if let Some(identity) = &container.identity {
+        assume(identity).map_err(|error| (format!("run as user {}", identity.uid), error))?;
+    }
+    if container.no_new_privileges {
+        set_no_new_privs(true).map_err(|error| ("give up new privileges".to_owned(), error.into()))?;
+    }
+    Ok(())
 }
 
 /// Gives this process the input and the output of the container, as far as they are there already.

@@ -414,12 +414,13 @@ impl<'a> Supervisor<'a> {
         true
     }
 
-    /// Ends the pod at once, unless it is to end anyway.
+    /// Ends the pod at once. One that is to end anyway is not evicted, but does not take its time any more.
     fn evict(&mut self, message: String) {
-        if self.state.stop.is_none() {
-            let until = lifecycle::grace_end(clock::now(), 0);
-            self.record(Event::Evicted { message, until });
+        if self.state.stop.is_some() {
+            return self.stop(0);
         }
+        let until = lifecycle::grace_end(clock::now(), 0);
+        self.record(Event::Evicted { message, until });
     }
 
     fn take_signals(&mut self) {

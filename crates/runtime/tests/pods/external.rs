@@ -35,7 +35,7 @@ const OWN: &[crate::Test] = &[
 ];
 
 /// Tests of containers that are about something else than how they are made.
-const NOT_ABOUT_THEM: [&str; 8] = [
+const NOT_ABOUT_THEM: [&str; 10] = [
     "an_image_that_is_never_pulled_is_waited_for",
     "a_pull_that_fails_is_told_and_backs_off",
     "what_a_pod_asks_for_in_vain_is_told",
@@ -43,6 +43,8 @@ const NOT_ABOUT_THEM: [&str; 8] = [
     "without_root_processes_are_not_shared_and_that_is_told",
     "kernel_settings_of_the_machine_are_refused",
     "an_empty_dir_that_is_too_full_evicts_its_pod",
+    "a_node_that_is_short_of_disk_evicts_the_pod_that_keeps_the_most",
+    "groups_that_a_killed_shim_left_go_with_the_pod",
     "a_line_without_an_end_fills_neither_the_disk_nor_memory",
 ];
 

@@ -189,7 +189,8 @@ fn a_container_that_succeeds_was_not_killed_for_want_of_memory() {
     }
     let dir = tempfile::tempdir().unwrap();
     let mut node = node(dir.path());
-    let own = json!({ "resources": { "limits": { "memory": "16Mi" } } });
+    // Less than what is asked for, and more than runtimes need for themselves.
+    let own = json!({ "resources": { "limits": { "memory": "32Mi" } } });
     node.create(&of_image("p", "dd if=/dev/zero of=/dev/null bs=64M count=1; echo code $?; exit 0", own));
     let ended = state(&node.end("p")).terminated.unwrap();
     assert!(node.log("p").contains("code 137\n"), "{}", node.log("p"));

@@ -31,6 +31,7 @@ crate::tests![
     secrets_and_fields_are_volumes_of_their_own,
     files_of_secrets_are_in_memory,
     files_of_secrets_are_there_again_after_a_boot,
+    what_a_container_has_mounted_is_not_removed_with_its_pod,
     what_is_mounted_with_sub_path_does_not_follow,
     a_claim_can_be_read_only,
     the_hosts_later_mounts_are_seen_if_wanted,
@@ -274,6 +275,7 @@ fn files_of_secrets_are_in_memory() {
     let script = "cd /cronlet-test; stat -f -c %T x w; cat x/a w/a; echo; \
                   until grep -q after x/a && grep -q after w/a; do sleep 0.02; done; echo seen; exec sleep 1000";
     node.create(&with_secret(script));
+    node.wait("p", is_running);
     assert_eq!(node.follow_until("p", "before"), "tmpfs\ntmpfs\nbeforebefore\n");
     store_secret(&mut node, "YWZ0ZXI=");
     node.sync("p");
@@ -284,8 +286,12 @@ fn files_of_secrets_are_in_memory() {
         on_disk.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("volume")).count(),
         0
     );
+    node.delete("p", 0);
+    node.end("p");
+    network::wait_until("they are gone with their pod's end", || {
+        !secrets_dir(dir.path()).join("uid-p").exists()
+    });
     remove(node, "p");
-    assert!(!secrets_dir(dir.path()).join("uid-p").exists());
     // A server that was killed may have left some.
     let stray = secrets_dir(dir.path()).join("uid-q");
     fs::create_dir(&stray).unwrap();
@@ -294,6 +300,28 @@ fn files_of_secrets_are_in_memory() {
     network::wait_until("the stray files are gone", || !stray.exists());
     drop(node);
     unmount(secrets_dir(dir.path()), UnmountFlags::DETACH).unwrap();
+}
+
+fn what_a_container_has_mounted_is_not_removed_with_its_pod() {
+    if !is_apart("what_a_container_has_mounted_is_not_removed_with_its_pod") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = Node::new(dir.path());
+    node.create(&with("p", "true", json!({ "emptyDir": {} }), json!({ "mountPath": "/cronlet-test" })));
+    node.wait("p", |status| phase(status) == "Succeeded");
+    node.end("p");
+    // As one that is privileged may leave it behind.
+    let kept = dir.path().join("kept");
+    let below = dir.path().join("data/pods/uid-p/left");
+    for place in [&kept, &below] {
+        fs::create_dir(place).unwrap();
+    }
+    fs::write(kept.join("file"), "kept").unwrap();
+    mount_bind(&kept, &below).unwrap();
+    node.runtime.remove("uid-p");
+    network::wait_until("the pod is gone", || !dir.path().join("data/pods/uid-p").exists());
+    assert_eq!(fs::read_to_string(kept.join("file")).unwrap(), "kept");
 }
 
 fn files_of_secrets_are_there_again_after_a_boot() {

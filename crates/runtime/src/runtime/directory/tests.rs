@@ -62,3 +62,11 @@ fn directories_are_found_and_removed() {
     remove_dir(&pod);
     assert!(uids(dir.path()).is_empty() && uids(&pod).is_empty());
 }
+
+#[test]
+fn mount_points_are_read_as_the_kernel_writes_them() {
+    let mounts = "36 35 98:0 /root /mnt\\040a/b\\134 rw,noatime master:1 - ext3 /dev/root rw\nnonsense\n\
+                  37 35 0:5 / /proc rw - proc proc rw\n";
+    let points: Vec<PathBuf> = mount_points(mounts).collect();
+    assert_eq!(points, [PathBuf::from("/mnt a/b\\"), PathBuf::from("/proc")]);
+}

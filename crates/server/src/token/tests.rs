@@ -69,7 +69,7 @@ fn a_token_ends_in_time_and_with_what_it_is_bound_to() {
     assert_eq!(why(&tokens, &token, &alone, at(1)), "the pod that the token is bound to is gone");
     let ending = snapshot("account-uid", Some(Some(at(100))));
     assert!(tokens.check(&token, &[ISSUER], &ending, at(159)).is_ok());
-    assert_eq!(why(&tokens, &token, &ending, at(161)), "the pod that the token is bound to has been deleted");
+    assert_eq!(why(&tokens, &token, &ending, at(161)), "the pod that the token is bound to is gone");
 }
 
 #[test]

@@ -354,6 +354,7 @@ impl Drop for Runtime {
             let _ = thread.join();
         }
         self.shared.network.close();
+        self.shared.facts.secrets_dir.iter().for_each(|dir| secrets::close(dir));
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use rustix::{
     fs::{StatVfsMountFlags, statfs, statvfs},
-    mount::{MountFlags, mount},
+    mount::{MountFlags, UnmountFlags, mount, unmount},
 };
 use sha2::{Digest, Sha256};
 
@@ -44,6 +44,15 @@ pub(super) fn open(run_dir: &Path, data_dir: &Path) -> io::Result<PathBuf> {
         mount_with(OPTIONS[0]).or_else(|_| mount_with(OPTIONS[1]))?;
     }
     Ok(dir)
+}
+
+/// Gives the directory of a node back, if no pod has anything there.
+pub(super) fn close(dir: &Path) {
+    if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none()) {
+        // It may have been in memory already.
+        let _ = unmount(dir, UnmountFlags::NOFOLLOW);
+        let _ = fs::remove_dir(dir);
+    }
 }
 
 /// Whether a directory is in memory, and programs that are kept there can be executed: Secrets may be scripts.

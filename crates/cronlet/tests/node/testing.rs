@@ -220,6 +220,10 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
+        // So that it gives back what it has elsewhere. A test that has failed may be beyond that.
+        if self.child.is_some() && !std::thread::panicking() {
+            self.terminate();
+        }
         self.kill();
         for pid in self.shims() {
             // A shim that is killed takes its pod's processes along.

@@ -292,14 +292,15 @@ fn files_of_secrets_are_in_memory() {
         !secrets_dir(dir.path()).join("uid-p").exists()
     });
     // A server that was killed may have left some.
-    let stray = secrets_dir(dir.path()).join("uid-q");
+    let place = secrets_dir(dir.path());
+    let stray = place.join("uid-q");
     fs::create_dir(&stray).unwrap();
     remove(node, "p");
     let node = with_memory(dir.path());
     node.runtime.adopt(node.snapshot());
     network::wait_until("the stray files are gone", || !stray.exists());
     drop(node);
-    assert!(!secrets_dir(dir.path()).exists(), "a node without pods leaves nothing");
+    assert!(!place.exists(), "a node without pods leaves nothing");
 }
 
 fn what_a_container_has_mounted_is_not_removed_with_its_pod() {

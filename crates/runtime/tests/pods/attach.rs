@@ -145,8 +145,10 @@ fn input_stays_open_for_the_next_client() {
     assert_eq!(exit_code(&node.end("p")), Some(3));
 }
 
-const TERMINAL: &str =
-    "test -t 0 && test -t 1 && test -t 2 && read -r line && stty size && echo \"got $line\" > $(tty)";
+/// The size and the input come on different ways: neither waits for the other.
+const TERMINAL: &str = "test -t 0 && test -t 1 && test -t 2 && read -r line && \
+                        until stty size | grep -qv '^0 0'; do sleep 0.02; done && stty size && \
+                        echo \"got $line\" > $(tty)";
 
 fn a_terminal_hears_and_shows(node: &mut Node) {
     within(async {

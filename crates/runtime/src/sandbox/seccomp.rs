@@ -148,14 +148,7 @@ pub(crate) fn of_profile(text: &[u8], capabilities: &[u8], kernel: &str) -> Resu
 /// The filter for a container with these capabilities.
 pub(super) fn filter(capabilities: &[u8]) -> Vec<sock_filter> {
     let has = |number: u8| capabilities.contains(&number);
-    let mut program = Program::default();
-    program.load(ARCHITECTURE);
-    program.unless_equal(NATIVE, UNKNOWN);
-    program.load(CALL);
-    if cfg!(target_arch = "x86_64") {
-        program.jump(JUMP_GREATER_OR_EQUAL, X32, 0, 1);
-        program.answer(UNKNOWN);
-    }
+    let mut program = Program::of_native_calls();
     let missing = WITH_CAPABILITY.iter().filter(|(number, _)| !has(*number)).flat_map(|(_, calls)| *calls);
     for call in missing.chain(NEVER).chain(NEVER_HERE) {
         program.deny(*call);
@@ -280,6 +273,19 @@ fn number(call: c_long) -> u32 {
 struct Program(Vec<sock_filter>);
 
 impl Program {
+    /// Begins with the number of a call of this architecture; all others are unknown.
+    fn of_native_calls() -> Self {
+        let mut program = Program::default();
+        program.load(ARCHITECTURE);
+        program.unless_equal(NATIVE, UNKNOWN);
+        program.load(CALL);
+        if cfg!(target_arch = "x86_64") {
+            program.jump(JUMP_GREATER_OR_EQUAL, X32, 0, 1);
+            program.answer(UNKNOWN);
+        }
+        program
+    }
+
     fn load(&mut self, offset: u32) {
         self.0.push(sock_filter { code: LOAD, jt: 0, jf: 0, k: offset });
     }

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use libc::sock_filter;
 
 use super::{
-    ALLOW, AND, ARCHITECTURE, ARGUMENT_BYTES, CALL, FIRST_ARGUMENT, JUMP_EQUAL, JUMP_GREATER_OR_EQUAL,
-    NATIVE, Program, UNKNOWN, X32, calls, number,
+    ALLOW, AND, ARGUMENT_BYTES, FIRST_ARGUMENT, JUMP_EQUAL, JUMP_GREATER_OR_EQUAL, Program, calls, number,
 };
 use crate::spec::{Answer, CallCondition, CallRule, Comparison, SystemCalls};
 
@@ -24,14 +23,7 @@ const ERRNO_MAX: u16 = 4095;
 /// # Errors
 /// If it is longer than the kernel takes.
 pub(in crate::sandbox) fn compile(all: &SystemCalls) -> Result<Vec<sock_filter>, String> {
-    let mut program = Program::default();
-    program.load(ARCHITECTURE);
-    program.unless_equal(NATIVE, UNKNOWN);
-    program.load(CALL);
-    if cfg!(target_arch = "x86_64") {
-        program.jump(JUMP_GREATER_OR_EQUAL, X32, 0, 1);
-        program.answer(UNKNOWN);
-    }
+    let mut program = Program::of_native_calls();
     let otherwise = code(all.otherwise);
     for (call, rules) in by_call(all) {
         let plain = rules.iter().find(|rule| rule.conditions.is_empty());
@@ -192,7 +184,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::sandbox::seccomp::tests::run_with;
+    use crate::sandbox::seccomp::{NATIVE, tests::run_with};
 
     /// What the rules say, without a filter.
     fn said(all: &SystemCalls, call: c_long, arguments: &[u64; 6]) -> u32 {

@@ -3,7 +3,7 @@
 use std::{
     io,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Weak},
     thread::JoinHandle,
 };
@@ -96,6 +96,8 @@ pub async fn start(options: &Options) -> anyhow::Result<Server> {
     let listener = listen(options.listen).await?;
     let address = listener.local_addr()?;
     let directory = DataDir::lock(&options.data_dir)?;
+    // After the directory, since it may be in there; before anything is written.
+    let audit_log = options.audit_log.as_deref().map(open_audit_log).transpose()?;
     let store = open_store(&directory, options)?;
     let host = place::host_name();
     let mut names = cronlet_server::server_names(&host, address.ip());
@@ -133,12 +135,7 @@ pub async fn start(options: &Options) -> anyhow::Result<Server> {
     };
     let api = Api::new(store.clone(), clock.clone(), fastrand::u64(..), pods, &version());
     api.use_tokens(tokens);
-    if let Some(path) = &options.audit_log {
-        let log = AuditLog::open(path);
-        api.use_audit_log(
-            log.with_context(|| format!("{}: no audit log can be kept there", path.display()))?,
-        );
-    }
+    audit_log.into_iter().for_each(|log| api.use_audit_log(log));
     let settings = Settings {
         node_name: runtime.is_some().then_some(host),
         time_zone: TimeZone::system(),
@@ -205,6 +202,10 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
         };
         anyhow!("{address}: cannot listen: {error}{hint}")
     })
+}
+
+fn open_audit_log(path: &Path) -> anyhow::Result<AuditLog> {
+    AuditLog::open(path).with_context(|| format!("{}: no audit log can be kept there", path.display()))
 }
 
 fn open_store(directory: &DataDir, options: &Options) -> anyhow::Result<Store> {
